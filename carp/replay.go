@@ -1,0 +1,106 @@
+package carp
+
+import (
+	"fmt"
+	"time"
+)
+
+// A ReplayPolicy says what the 8-byte counter of an advert is good for. The BSDs
+// compare it with their own value at most, so whoever recorded an advert can
+// send it again for ever; a stricter check breaks them, since OpenBSD's counter
+// is constant and FreeBSD's jumps.
+type ReplayPolicy uint8
+
+const (
+	// ReplayLoop drops our own adverts when a switch or a bridge sends them back.
+	// It is the default and right for every peer.
+	ReplayLoop ReplayPolicy = iota
+
+	// ReplayOff accepts any counter.
+	ReplayOff
+
+	// ReplayStrict is for groups of nothing but this package. Counters are times,
+	// the nanoseconds since 1970 when the advert was made, and always grow. An
+	// advert is taken once, and only if its time is within ReplayWindow of ours.
+	// A peer that restarts is welcome at once, and so are we after a restart; an
+	// attacker has until the window closes. The clocks of the nodes must agree to
+	// within the window, else every node will be master.
+	ReplayStrict
+)
+
+// DefaultReplayWindow is the age at which [ReplayStrict] refuses an advert.
+const DefaultReplayWindow = 10 * time.Second
+
+var replayNames = [...]string{ReplayLoop: "loop", ReplayOff: "off", ReplayStrict: "strict"}
+
+func (p ReplayPolicy) valid() bool { return int(p) < len(replayNames) }
+
+// String is "loop", "off" or "strict".
+func (p ReplayPolicy) String() string {
+	if !p.valid() {
+		return fmt.Sprintf("ReplayPolicy(%d)", uint8(p))
+	}
+	return replayNames[p]
+}
+
+// sentLog remembers the last adverts sent, less their digests, which follow from
+// the counters. FreeBSD continues from the counters it hears and so may send one
+// of ours with its own skew: the whole header must match.
+type sentLog struct {
+	ring [32]Header
+	next int
+}
+
+func (l *sentLog) add(h Header) {
+	h.Digest = [20]byte{}
+	l.ring[l.next%len(l.ring)] = h
+	l.next++
+}
+
+func (l *sentLog) has(h Header) bool {
+	h.Digest = [20]byte{}
+	for i := range min(l.next, len(l.ring)) {
+		if l.ring[i] == h {
+			return true
+		}
+	}
+	return false
+}
+
+// freshLog remembers the counters accepted within a window.
+type freshLog struct {
+	window time.Duration
+	seen   map[uint64]struct{}
+	order  []uint64 // as accepted, oldest first
+}
+
+// maxFresh bounds the log. It holds ten seconds of the fastest adverts of three
+// peers in both families; more are refused rather than forgotten.
+const maxFresh = 1 << 14
+
+// accept reports whether counter is of our time and new.
+func (l *freshLog) accept(now time.Time, counter uint64) bool {
+	if l.outside(now, counter) {
+		return false
+	}
+	for len(l.order) > 0 && l.outside(now, l.order[0]) {
+		delete(l.seen, l.order[0])
+		l.order = l.order[1:]
+	}
+	if _, dup := l.seen[counter]; dup || len(l.order) >= maxFresh {
+		return false
+	}
+	if l.seen == nil {
+		l.seen = make(map[uint64]struct{})
+	}
+	l.seen[counter] = struct{}{}
+	l.order = append(l.order, counter)
+	return true
+}
+
+// outside reports whether counter, as a time, is further from now than the
+// window. It works on the difference, whatever the two are.
+func (l *freshLog) outside(now time.Time, counter uint64) bool {
+	d := int64(counter - uint64(now.UnixNano()))
+	return d > int64(l.window) || d < -int64(l.window)
+}
