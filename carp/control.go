@@ -83,7 +83,7 @@ func (n *Node) SetAllow(allow bool) error {
 // anything is wrong with the result, nothing has changed.
 func (n *Node) Update(vhid uint8, change func(*GroupConfig)) error {
 	return n.with(vhid, func(now time.Time, g *group) error {
-		c := g.cfg
+		c := g.cfg.clone()
 		change(&c)
 		return g.reconfigure(now, c)
 	})
@@ -116,6 +116,7 @@ func (n *Node) Remove(vhid uint8) error {
 	return n.with(vhid, func(_ time.Time, g *group) error {
 		n.remove(g)
 		n.publish()
+		g.retire()
 		return nil
 	})
 }

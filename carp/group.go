@@ -39,6 +39,13 @@ type GroupConfig struct {
 	Down bool
 }
 
+// clone is c with slices of its own.
+func (c *GroupConfig) clone() GroupConfig {
+	d := *c
+	d.HostConfig = c.HostConfig.clone()
+	return d
+}
+
 func (c *GroupConfig) overlap() time.Duration {
 	switch {
 	case c.Overlap < 0 || c.Overlap == 0 && c.LinkSrc != (HardwareAddr{}):
@@ -116,6 +123,7 @@ const (
 
 // newGroup makes the group of c, complete, in INIT.
 func newGroup(n *Node, c GroupConfig) (*group, error) {
+	c = c.clone()
 	vh, err := NewVirtualHost(c.HostConfig)
 	if err != nil {
 		return nil, err
@@ -332,6 +340,14 @@ func (g *group) snapshot() (GroupStatus, <-chan struct{}) {
 	return g.published, g.changed
 }
 
+// retire tells those who wait for a change that there will be none: the group is
+// no longer one of the node's.
+func (g *group) retire() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.changed)
+}
+
 // stalled reports whether a deadline that is acted upon at now comes so late
 // that peers have sent, or missed, adverts in the meantime.
 func (g *group) stalled(now time.Time) bool {
@@ -352,7 +368,7 @@ const minStall = 50 * time.Millisecond
 func (g *group) reconfigure(now time.Time, c GroupConfig) error {
 	c.Addrs, c.Demote = g.cfg.Addrs, g.cfg.Demote
 	g.node.complete(&c)
-	if err := c.Validate(); err != nil {
+	if err := errors.Join(c.Validate(), g.cfg.compatible(&c.HostConfig)); err != nil {
 		return err
 	}
 	if g.cfg.Addrs != nil && !slices.Equal(c.Addresses, g.cfg.Addresses) {

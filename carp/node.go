@@ -471,6 +471,7 @@ func (n *Node) remove(g *group) {
 	if g.unwatch != nil {
 		g.unwatch()
 	}
+	g.publish()
 	n.timers.set(g, time.Time{})
 	n.groups[g.cfg.VHID] = nil
 }

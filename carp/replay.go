@@ -43,6 +43,16 @@ func (p ReplayPolicy) String() string {
 	return replayNames[p]
 }
 
+// ParseReplayPolicy finds a policy by its name.
+func ParseReplayPolicy(s string) (ReplayPolicy, error) {
+	for p, name := range replayNames {
+		if name == s {
+			return ReplayPolicy(p), nil
+		}
+	}
+	return 0, fmt.Errorf("carp: replay policy %q: want loop, off or strict", s)
+}
+
 // sentLog remembers the last adverts sent, less their digests, which follow from
 // the counters. FreeBSD continues from the counters it hears and so may send one
 // of ours with its own skew: the whole header must match.

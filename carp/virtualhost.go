@@ -108,6 +108,14 @@ func (c *HostConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
+// clone is c with slices of its own.
+func (c *HostConfig) clone() HostConfig {
+	d := *c
+	d.Addresses, d.Peers = slices.Clone(c.Addresses), slices.Clone(c.Peers)
+	d.Allow, d.Source = slices.Clone(c.Allow), slices.Clone(c.Source)
+	return d
+}
+
 // families are those that the addresses belong to.
 func (c *HostConfig) families() Families {
 	var f Families
@@ -169,9 +177,7 @@ func (v *VirtualHost) configure(c HostConfig) error {
 	if err != nil {
 		return err
 	}
-	c.Addresses, c.Peers = slices.Clone(c.Addresses), slices.Clone(c.Peers)
-	c.Allow, c.Source = slices.Clone(c.Allow), slices.Clone(c.Source)
-	v.cfg, v.key = c, key
+	v.cfg, v.key = c.clone(), key
 	v.fresh.window = c.ReplayWindow
 	if v.fresh.window == 0 {
 		v.fresh.window = DefaultReplayWindow
@@ -189,9 +195,8 @@ func (v *VirtualHost) Step(now time.Time, ev Event) Output { return v.machine.St
 // calls act, if anything changed, with what the machine wants done: about the
 // interval first, then the passphrase, then the addresses.
 func (v *VirtualHost) Reconfigure(now time.Time, c HostConfig, act func(Output)) error {
-	if c.VHID != v.cfg.VHID || c.Dialect != v.cfg.Dialect {
-		return fmt.Errorf("carp: vhid %d %v cannot become vhid %d %v: remove it and add the other",
-			v.cfg.VHID, v.cfg.Dialect, c.VHID, c.Dialect)
+	if err := v.cfg.compatible(&c); err != nil {
+		return err
 	}
 	old := v.cfg
 	if err := v.configure(c); err != nil {
@@ -207,6 +212,15 @@ func (v *VirtualHost) Reconfigure(now time.Time, c HostConfig, act func(Output))
 		act(v.Step(now, Event{Kind: EventAddrs, Families: c.families(), Added: added}))
 	}
 	return nil
+}
+
+// compatible reports why a virtual host cannot change from c to d, if it cannot.
+func (c *HostConfig) compatible(d *HostConfig) error {
+	if c.VHID == d.VHID && c.Dialect == d.Dialect {
+		return nil
+	}
+	return fmt.Errorf("carp: vhid %d %v cannot become vhid %d %v: remove it and add the other",
+		c.VHID, c.Dialect, d.VHID, d.Dialect)
 }
 
 // less reports whether b lacks any address of a.

@@ -1,0 +1,152 @@
+package carp_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gocarp/gocarp/carp"
+)
+
+// The order of the comment of [carp.Addrs], there and back.
+func TestNodeOrder(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a")
+		w.want("starts as a backup", "a INIT -> BACKUP (up and running)")
+		w.sleep(3100 * time.Millisecond)
+		w.want("takes the addresses, advertises, announces, tells",
+			"a acquire", "a advert 1/0", "a announce", "a BACKUP -> MASTER (master timed out)")
+		w.sleep(2 * time.Second)
+		w.want("announces once more, with the second advert after that",
+			"a advert 1/0", "a advert 1/0", "a announce")
+		w.sleep(2 * time.Second)
+		w.want("is quiet then", "a advert 1/0", "a advert 1/0")
+
+		peer := w.peer("p", host())
+		peer.advertise(1, 0, 0)
+		w.want("keeps its addresses for a moment", "p advert 1/0")
+		a.want("has yielded at once all the same", carp.Backup)
+		w.sleep(40 * time.Millisecond)
+		w.want("still does")
+		if !a.addrs.Held() || !a.group(1).Held {
+			t.Error("the addresses are gone before the overlap is over")
+		}
+		w.sleep(20 * time.Millisecond)
+		w.want("releases, then tells", "a release", "a MASTER -> BACKUP (heard an equal master)")
+		if a.addrs.Held() || a.group(1).Held {
+			t.Error("the addresses are still held after the overlap")
+		}
+	})
+}
+
+// No successor: the addresses stay for as long as Linger says.
+func TestNodeBowsOutAlone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a", advskew(100))
+		w.skip(4 * time.Second)
+		a.cancel()
+		w.want("bows out", "a advert 255/255")
+		a.want("still is master", carp.Master)
+		if s := a.group(1); !s.Leaving || !s.Held {
+			t.Errorf("status %+v: want leaving and held", s)
+		}
+		w.sleep(990 * time.Millisecond)
+		w.want("lingers")
+		w.sleep(20 * time.Millisecond)
+		w.want("leaves", "a release", "a MASTER -> INIT (left without a successor)")
+		<-a.ended
+	})
+}
+
+// A successor: make before break.
+func TestNodeHandsOver(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.node("a"), w.node("b", advskew(100))
+		w.skip(4 * time.Second)
+		a.cancel()
+		w.want("the successor takes over before the old master lets go",
+			"a advert 255/255",
+			"b acquire", "b advert 1/100", "b announce", "b BACKUP -> MASTER (master bowed out)")
+		if !a.addrs.Held() || !b.addrs.Held() {
+			t.Error("want both to hold the addresses for a moment")
+		}
+		w.sleep(49 * time.Millisecond)
+		w.want("overlaps")
+		w.sleep(2 * time.Millisecond)
+		w.want("lets go", "a release", "a MASTER -> INIT (handed over)")
+		select {
+		case <-a.ended:
+		default:
+			t.Error("Run has not returned when everything was handed over")
+		}
+	})
+}
+
+// With a MAC of its own for the virtual host, an answer from the old master
+// would turn the switch round: no overlap.
+func TestNodeOverlap(t *testing.T) {
+	for _, test := range []struct {
+		sentence string
+		overlap  time.Duration
+		mac      carp.HardwareAddr
+		want     time.Duration
+	}{
+		{"by default", 0, carp.HardwareAddr{}, 50 * time.Millisecond},
+		{"with a virtual MAC", 0, carp.OpenBSD.VirtualMAC(1), 0},
+		{"with a virtual MAC if asked for", time.Second, carp.OpenBSD.VirtualMAC(1), time.Second},
+		{"never", -1, carp.HardwareAddr{}, 0},
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.node("a", func(_ *carp.NodeConfig, g *carp.GroupConfig) {
+				g.Overlap, g.LinkSrc, g.AdvSkew = test.overlap, test.mac, 100
+			})
+			p := w.peer("p", host())
+			w.skip(4 * time.Second)
+			p.advertise(1, 0, 0)
+			if test.want > 0 {
+				w.sleep(test.want - time.Millisecond)
+				w.want(test.sentence, "p advert 1/0")
+				w.sleep(2 * time.Millisecond)
+				w.want(test.sentence, "a release", "a MASTER -> BACKUP (heard a faster master)")
+				return
+			}
+			w.want(test.sentence, "p advert 1/0", "a release", "a MASTER -> BACKUP (heard a faster master)")
+		})
+	}
+}
+
+// Who is master again before the overlap is over has never let go, and its hooks
+// hear of both changes, in order.
+func TestNodeReturnsWithinOverlap(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a")
+		p := w.peer("p", host())
+		w.skip(4 * time.Second)
+		p.advertise(1, 0, 0)
+		w.sleep(10 * time.Millisecond)
+		p.advertise(255, 255, 0)
+		w.want("returns", "p advert 1/0", "p advert 255/255",
+			"a acquire", "a advert 1/0", "a announce",
+			"a MASTER -> BACKUP (heard an equal master)", "a BACKUP -> MASTER (master bowed out)")
+		w.sleep(500 * time.Millisecond)
+		w.want("keeps the addresses")
+		if !a.addrs.Held() {
+			t.Error("the overlap took the addresses from a master")
+		}
+	})
+}
+
+// A master that hears a worse one tells the neighbours again where it is; the
+// worse one would have told them otherwise.
+func TestNodeReasserts(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.node("a")
+		p := w.peer("p", host())
+		w.skip(6500 * time.Millisecond)
+		for range 50 {
+			p.port.SendRaw(p.packet(2, 0, 0))
+		}
+		w.wantOf("a", "announces once, whatever the number of adverts", "announce")
+		w.sleep(2 * time.Second)
+		w.wantOf("a", "repeats it with the second advert", "advert 1/0", "advert 1/0", "announce")
+	})
+}
