@@ -18,9 +18,8 @@ import (
 	"github.com/gocarp/gocarp/demote"
 )
 
-// A world is a segment with nodes on it, in a synctest bubble. It begins 1 ms
-// before the first whole tenth of a second after each sleep that tests use, so
-// that nothing they look at happens at the very moment.
+// A world is a segment with nodes on it, in a synctest bubble, and a journal of
+// what happens there.
 type world struct {
 	t       *testing.T
 	seg     *carptest.Segment
