@@ -1,0 +1,97 @@
+package vip
+
+import (
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// step is one call of Step with what it shall return; times are after the epoch.
+type step struct {
+	at   time.Duration
+	ev   AnnouncerEvent
+	send bool
+	next time.Duration // -1: no deadline
+}
+
+func TestAnnouncer(t *testing.T) {
+	const s, ms, none = time.Second, time.Millisecond, time.Duration(-1)
+	tests := []struct {
+		name    string
+		refresh time.Duration
+		steps   []step
+	}{
+		{"as told", 0, []step{
+			{0, AnnounceNow, true, none},
+			{2 * s, AnnounceNow, true, none},
+			{3 * s, AnnounceTimer, false, none},
+		}},
+		{"refresh", 60 * s, []step{
+			{0, AnnounceTimer, false, none},
+			{0, AnnounceNow, true, 60 * s},
+			{10 * s, AnnounceNow, true, 70 * s},
+			{60 * s, AnnounceTimer, false, 70 * s},
+			{71 * s, AnnounceTimer, true, 131 * s},
+			{80 * s, AnnounceStop, false, none},
+			{140 * s, AnnounceTimer, false, none},
+		}},
+		{"contests of one who is not master are none of ours", 0, []step{
+			{0, AnnounceContested, false, none},
+			{0, AnnounceNow, true, none},
+			{1 * s, AnnounceStop, false, none},
+			{2 * s, AnnounceContested, false, none},
+		}},
+		{"a lasting contest is answered ever more slowly", 0, []step{
+			{0, AnnounceNow, true, none},
+			{0, AnnounceContested, true, none},
+			{10 * ms, AnnounceContested, false, 1 * s},
+			{20 * ms, AnnounceContested, false, 1 * s},
+			{1 * s, AnnounceTimer, true, none},
+			{1*s + 1, AnnounceContested, false, 3 * s},
+			{3 * s, AnnounceTimer, true, none},
+			{4 * s, AnnounceContested, false, 7 * s},
+			{7 * s, AnnounceTimer, true, none},
+			{100 * s, AnnounceContested, true, none}, // a new one
+			{100*s + 1, AnnounceContested, false, 101 * s},
+		}},
+		{"a told announcement answers a waiting contest", 0, []step{
+			{0, AnnounceNow, true, none},
+			{0, AnnounceContested, true, none},
+			{10 * ms, AnnounceContested, false, 1 * s},
+			{20 * ms, AnnounceNow, true, none},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := Announcer{Refresh: tt.refresh}
+			for i, st := range tt.steps {
+				send, deadline := a.Step(epoch.Add(st.at), st.ev)
+				next := time.Duration(-1)
+				if !deadline.IsZero() {
+					next = deadline.Sub(epoch)
+				}
+				if send != st.send || next != st.next {
+					t.Errorf("step %d at %v: send %t, next %v, want %t, %v", i, st.at, send, next, st.send, st.next)
+				}
+			}
+		})
+	}
+}
+
+// A storm of claims for an hour is answered a bounded number of times, and the
+// deadlines alone keep the answers coming.
+func TestAnnouncerStorm(t *testing.T) {
+	var a Announcer
+	a.Step(epoch, AnnounceNow)
+	sent := 0
+	for at := time.Duration(0); at < time.Hour; at += 50 * time.Millisecond {
+		if send, _ := a.Step(epoch.Add(at), AnnounceContested); send {
+			sent++
+		}
+	}
+	// 1+2+4+...+32 s, then one every 64 s
+	if sent < 50 || sent > 70 {
+		t.Errorf("%d answers in an hour, want one a minute", sent)
+	}
+}

@@ -1,0 +1,77 @@
+package vip
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// A killed process loses its addresses by the kernel's clock, in every mode.
+func TestKilledProcessLosesItsAddresses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		mode       Mode
+		link       string
+		free, held []string
+	}{
+		{RealMAC, "lan", own, both},
+		{VirtualMAC, "lan-07", []string{}, held},
+		{RewrittenMAC, "lan", own, both},
+	} {
+		t.Run(tt.mode.String(), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			cmd := startHolder(t, b.fw, tt.mode, 2*time.Second)
+			time.Sleep(2500 * time.Millisecond)
+			b.wantAddrs("while it runs", tt.link, tt.held)
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			cmd.Wait()
+			if took := b.awaitAddrs("killed", tt.link, tt.free); took < time.Second || took > 3500*time.Millisecond {
+				t.Errorf("the addresses went after %v, want between 1 and 3.5 s", took)
+			} else {
+				t.Logf("the addresses went %v after the kill", took)
+			}
+		})
+	}
+}
+
+// What a killed process leaves, Open removes: our addresses, and only those.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.fw.Addr("lan", "192.0.2.66/32")
+	before := b.addrs("lan")
+	cfg := config(RealMAC)
+	cmd := startHolder(t, b.fw, cfg.Mode, time.Hour)
+	cmd.Process.Kill()
+	cmd.Wait()
+	b.wantAddrs("killed", "lan", slices.Sorted(slices.Values(append(slices.Clone(held), before...))))
+	b.open(cfg)
+	b.wantAddrs("after Open", "lan", before)
+}
+
+func TestSweepMacvlan(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const ignore, announce = "net.ipv4.conf.lan.arp_ignore", "net.ipv4.conf.lan.arp_announce"
+	b.fw.SetSysctl(announce, "1")
+	cfg := config(VirtualMAC)
+	cmd := startHolder(t, b.fw, cfg.Mode, time.Hour)
+	cmd.Process.Kill()
+	cmd.Wait()
+	b.wantAddrs("killed", "lan-07", held)
+	if got := b.fw.Sysctl(ignore) + b.fw.Sysctl(announce); got != "12" {
+		t.Errorf("killed: arp_ignore and arp_announce are %s, want 1 and 2", got)
+	}
+	a := b.open(cfg)
+	b.wantAddrs("after Open", "lan-07", []string{})
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.wantAddrs("after Close", "lan-07", nil)
+	if got := b.fw.Sysctl(ignore) + b.fw.Sysctl(announce); got != "01" {
+		t.Errorf("after Close: arp_ignore and arp_announce are %s, want 0 and 1 as before the crash", got)
+	}
+}
