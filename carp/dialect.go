@@ -49,6 +49,7 @@ type traits struct {
 	keepsRemoved bool // removing an address keeps the state
 	everyDemote  bool // a master advertises at each change of the demotion, else when it is not 0
 	perFamily    bool // an advert only reaches a virtual host with addresses of its family
+	routed       bool // with unicast peers, any TTL will do
 	sameMode     bool // unicast adverts only reach unicast virtual hosts and the reverse
 	initRefuses  bool // in INIT adverts count as for an unknown vhid
 	tieByAddress bool // an equal peer wins only if its address is lower
@@ -74,7 +75,7 @@ var dialects = [...]traits{
 	},
 	FreeBSD: {
 		name: "freebsd", baseMin: 1, baseMax: 255,
-		rawFirst: true, allowStops: true, everyDemote: true, perFamily: true,
+		rawFirst: true, allowStops: true, everyDemote: true, perFamily: true, routed: true,
 		fault: 240, forgive: sendLimit, digest: DigestAll, mac: macBSD,
 	},
 	FreeBSD12: {
@@ -84,7 +85,7 @@ var dialects = [...]traits{
 		fault: 240, forgive: sendLimit, digest: DigestAll, mac: macBSD,
 	},
 	NetBSD: {
-		name: "netbsd", baseMin: 0, baseMax: 254,
+		name: "netbsd", baseMin: 1, baseMax: 254,
 		suppress: true, rawFirst: true, unknownIsUp: true,
 		fault: 1, forgive: 1, digest: DigestAll, mac: macBSD,
 	},

@@ -61,7 +61,7 @@ type GroupStatus struct {
 	VHID     uint8     `json:"vhid"`
 	State    State     `json:"state"`
 	Leaving  bool      `json:"leaving,omitempty"` // bowed out, waiting for a successor
-	Since    time.Time `json:"since"`             // the last change of state; zero: none yet
+	Since    time.Time `json:"since,omitzero"`    // the last change of state; zero: none yet
 	Reason   Reason    `json:"reason"`            // of that change
 	Seq      uint64    `json:"seq"`               // the number of changes
 	AdvBase  uint8     `json:"advbase"`           // as configured

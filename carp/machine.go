@@ -9,9 +9,9 @@ import "time"
 //
 // Nodes of equal advbase and advskew can chase each other: both masters yield at
 // the other's advert, wait equally long and clash again. A machine that yielded
-// to an equal waits a little longer by a jitter that is drawn from
-// [Config.Seed]: up to 1/32 of its master-down time. A BSD peer sees nothing of
-// it.
+// where its peer may have done the same takes over later than it would, for the
+// next two master-down times, by a jitter that is drawn from [Config.Seed]: up to
+// 1/32 of its master-down time, or 4 ms. A BSD peer sees nothing of it.
 type Machine struct {
 	cfg   Config
 	rules *traits
@@ -26,6 +26,11 @@ type Machine struct {
 	ad      time.Time    // MASTER: the next advert
 	md      [2]time.Time // BACKUP: when the master is dead, by family
 	leaving time.Time    // MASTER: bowed out, and gone by then
+
+	late      time.Duration // BACKUP after a tie: how much later to take over
+	lateUntil time.Time     // and for how long that holds
+	claim     time.Time     // BACKUP: when to take over from the master that was heard
+	claimWhy  Reason
 
 	announce int // adverts until the addresses are announced once more
 	random   uint64
@@ -100,10 +105,14 @@ func (m *Machine) deadline() time.Time {
 		return m.leaving
 	case m.state == Master:
 		return m.ad
-	case m.md[0].IsZero() || !m.md[1].IsZero() && m.md[1].Before(m.md[0]):
-		return m.md[1]
 	}
-	return m.md[0]
+	var first time.Time
+	for _, t := range [...]time.Time{m.md[0], m.md[1], m.claim} {
+		if first.IsZero() || !t.IsZero() && t.Before(first) {
+			first = t
+		}
+	}
+	return first
 }
 
 // timer acts on the deadline, if it has come.
@@ -115,7 +124,9 @@ func (m *Machine) timer(now time.Time, out *Output) {
 		m.stop(out, ReasonNoSuccessor)
 	case m.state == Master:
 		m.advertise(now, out)
-	case m.state == Backup:
+	case d.Equal(m.claim):
+		m.master(now, out, m.claimWhy)
+	default:
 		m.master(now, out, ReasonMasterTimeout)
 	}
 }
@@ -124,7 +135,7 @@ func (m *Machine) timer(now time.Time, out *Output) {
 // demand (carp_setrun, carp_sc_state); why is for leaving.
 func (m *Machine) settle(now time.Time, out *Output, why Reason) {
 	linkOK := m.link == LinkUp || m.link == LinkUnknown && m.rules.unknownIsUp
-	switch runs := m.up && linkOK && !m.forbidden && m.families != 0; {
+	switch runs := (m.up || m.Leaving()) && linkOK && !m.forbidden && m.families != 0; {
 	case !runs && m.state != Init:
 		m.stop(out, why)
 	case runs && m.state == Init:
@@ -162,15 +173,19 @@ func (m *Machine) advert(now time.Time, ev *Event, out *Output) {
 		}
 	case m.state == Master:
 		if why := m.yields(ev); why != ReasonNone {
-			m.yield(now, why, out)
+			m.yield(now, why, ev, out)
 		} else if m.announce == 0 { // else one is under way
 			out.Reassert, m.announce = true, 2
 		}
 	case m.state == Backup:
-		if why := m.outruns(h); why != ReasonNone {
+		switch why := m.outruns(h); {
+		case why == ReasonNone:
+			m.claim = time.Time{}
+			m.arm(now, ev.Family)
+		case m.delay(now) == 0:
 			m.master(now, out, why)
-		} else {
-			m.arm(now, ev.Family, 0)
+		case m.claim.IsZero():
+			m.claim, m.claimWhy = now.Add(m.late), why
 		}
 	}
 }
@@ -194,15 +209,26 @@ func (m *Machine) yields(ev *Event) Reason {
 	return ReasonNone
 }
 
-// yield makes a master a backup.
-func (m *Machine) yield(now time.Time, why Reason, out *Output) {
+// yield makes a master a backup. The peer may have yielded too if it is an equal,
+// or if it does not know of demotions and we are the faster one.
+func (m *Machine) yield(now time.Time, why Reason, ev *Event, out *Output) {
 	if m.rules.lastAdvert {
 		out.Send, out.Advert = true, m.header()
 	}
+	mutual := why == ReasonEqualMaster || why == ReasonLessDemoted && !ev.Advert.pace().before(m.pace())
 	m.backup(now, out, why)
-	if why == ReasonEqualMaster {
-		m.arm(now, m.families, m.jitter())
+	if mutual {
+		m.late, m.lateUntil = m.jitter(), now.Add(2*m.cfg.MasterDown())
+		m.arm(now, m.families)
 	}
+}
+
+// delay is how much later to take over because of a tie.
+func (m *Machine) delay(now time.Time) time.Duration {
+	if now.Before(m.lateUntil) {
+		return m.late
+	}
+	return 0
 }
 
 // outruns says why a backup takes over from the sender of h, if it does.
@@ -280,14 +306,15 @@ func (m *Machine) stall(now time.Time, out *Output) {
 	case m.state == Master:
 		m.backup(now, out, ReasonStalled)
 	case m.state == Backup:
-		m.arm(now, m.families, 0)
+		m.claim = time.Time{}
+		m.arm(now, m.families)
 	}
 }
 
 // master enters MASTER (carp_master_down).
 func (m *Machine) master(now time.Time, out *Output, why Reason) {
 	m.state, out.Reason = Master, why
-	m.md = [2]time.Time{}
+	m.disarm()
 	m.announce = 3 // the advert below is the first of them
 	m.advertise(now, out)
 	out.Announce = true
@@ -299,15 +326,20 @@ func (m *Machine) master(now time.Time, out *Output, why Reason) {
 // backup enters BACKUP from any state.
 func (m *Machine) backup(now time.Time, out *Output, why Reason) {
 	m.state, out.Reason = Backup, why
-	m.ad, m.leaving = time.Time{}, time.Time{}
-	m.md = [2]time.Time{}
-	m.arm(now, m.families, 0)
+	m.disarm()
+	m.arm(now, m.families)
 }
 
 // stop enters INIT.
 func (m *Machine) stop(out *Output, why Reason) {
 	m.state, out.Reason = Init, why
+	m.disarm()
+}
+
+// disarm stops all timers and forgets what belongs to the state that is left.
+func (m *Machine) disarm() {
 	m.ad, m.leaving, m.md = time.Time{}, time.Time{}, [2]time.Time{}
+	m.late, m.lateUntil, m.claim = 0, time.Time{}, time.Time{}
 }
 
 // advertise sends an advert and arms the next one.
@@ -327,13 +359,13 @@ func (m *Machine) rearm(now time.Time) {
 		m.ad = now.Add(m.interval())
 	case m.state == Backup:
 		m.md = [2]time.Time{}
-		m.arm(now, m.families, 0)
+		m.arm(now, m.families)
 	}
 }
 
 // arm starts the master-down timers of those of the families f that are in use.
-func (m *Machine) arm(now time.Time, f Families, extra time.Duration) {
-	t := now.Add(m.cfg.MasterDown() + extra)
+func (m *Machine) arm(now time.Time, f Families) {
+	t := now.Add(m.cfg.MasterDown() + m.delay(now))
 	if f&m.families&IPv4 != 0 {
 		m.md[0] = t
 	}
@@ -379,11 +411,14 @@ func (m *Machine) pace() pace { return pace{m.cfg.advBase(), m.skew()} }
 // interval is the time to the next advert: at least 1/256 s.
 func (m *Machine) interval() time.Duration { return max(m.pace().duration(), skewUnit) }
 
+// minJitter is the least range of the jitter: more than an advert takes to arrive.
+const minJitter = 4 * time.Millisecond
+
 // jitter is what a tie adds to the master-down time (splitmix64).
 func (m *Machine) jitter() time.Duration {
 	m.random += 0x9e3779b97f4a7c15
 	z := m.random
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return time.Duration((z ^ z>>31) % uint64(m.cfg.MasterDown()/32+1))
+	return time.Duration((z ^ z>>31) % uint64(max(m.cfg.MasterDown()/32, minJitter)))
 }

@@ -273,21 +273,16 @@ func (n *Node) expire() {
 		if g == nil || now.Before(g.due) {
 			return
 		}
-		late := g.stalled(now) // as of before the packets that waited for us
-		if g.vh.machine.state == Backup && !drained {
-			n.drain()
+		switch {
+		case g.vh.machine.state == Backup && !drained:
+			n.drain() // it may not be due any more
 			drained = true
 			now = time.Now()
-			if late && g.stalled(now) {
-				n.stallOne(now, g)
-			}
-			continue // it may not be due any more
-		}
-		if late {
+		case g.stalled(now):
 			n.stallOne(now, g)
-			continue
+		default:
+			g.expire(now)
 		}
-		g.expire(now)
 	}
 }
 
@@ -352,7 +347,9 @@ func (n *Node) take(now time.Time, p *Packet) {
 	}
 	if err := n.dispatch(now, p); err != nil {
 		n.stats.drop(err).Add(1)
-		n.log.Debug("carp: packet dropped", "interface", n.cfg.Interface, "src", p.Src, "err", err)
+		if n.log.Enabled(n.ctx, slog.LevelDebug) { // there may be many
+			n.log.Debug("carp: packet dropped", "interface", n.cfg.Interface, "src", p.Src, "err", err)
+		}
 		if f := n.cfg.Hooks.PacketDropped; f != nil {
 			f(*p, err)
 		}
@@ -370,7 +367,7 @@ func (n *Node) dispatch(now time.Time, p *Packet) error {
 	if len(p.Data) > 1 {
 		g = n.groups[p.Data[1]]
 	}
-	h, err := inspect(p, g != nil && g.cfg.AnyTTL)
+	h, err := inspect(p, g != nil && g.vh.anyTTL())
 	switch {
 	case err != nil:
 		return err
