@@ -31,6 +31,7 @@ type rule struct {
 // The floors of the house: each stands only on those below it.
 var rules = []rule{
 	{dir: "internal/inet", pure: true},
+	{dir: "internal/simnet", pure: true},
 	{dir: "demote", pure: true},
 	{dir: "carp", imports: []string{module + "/internal/inet", module + "/demote"}, running: true},
 	{dir: "carp", pure: true, imports: []string{module + "/internal/inet"}, files: []string{
