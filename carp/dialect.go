@@ -47,7 +47,7 @@ type traits struct {
 	allowStops   bool // allow=0 means INIT; else only adverts are ignored
 	rearms       bool // a new interval, passphrase or address set re-arms the timers at once
 	keepsRemoved bool // removing an address keeps the state
-	everyDemote  bool // a master advertises at each change of the demotion, else when it is not 0
+	everyDemote  bool // a master advertises at each change of the demotion, else when it grows
 	perFamily    bool // an advert only reaches a virtual host with addresses of its family
 	routed       bool // with unicast peers, any TTL will do
 	sameMode     bool // unicast adverts only reach unicast virtual hosts and the reverse

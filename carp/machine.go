@@ -252,13 +252,13 @@ func (m *Machine) outruns(h *Header) Reason {
 	return ReasonNone
 }
 
-// demote takes a new demotion counter. A master tells its peers at once; the
-// kernels tell only some of the changes that way (carp_group_demote_adj), the
-// others with the next periodic advert.
+// demote takes a new demotion counter. A master that must give way says so at
+// once. OpenBSD does that for what the operator asks for, and for a counter that
+// goes from 0 to 1 (carp_group_demote_adj); the rest waits for the next advert.
 func (m *Machine) demote(now time.Time, n int, out *Output) {
 	old := m.demotion
 	m.demotion = n
-	if m.state == Master && !m.Leaving() && n != old && (n != 0 || m.rules.everyDemote) {
+	if m.state == Master && !m.Leaving() && n != old && (n > old || m.rules.everyDemote) {
 		m.advertise(now, out)
 	}
 }

@@ -9,8 +9,13 @@ import (
 	"time"
 )
 
-// TestMain fails if a test has left a goroutine of this module behind.
+// TestMain fails if a test has left a goroutine of this module behind, or if
+// GOCARP_CAPTURES names nothing.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("GOCARP_CAPTURES"); dir != "" && !exists(dir) {
+		fmt.Printf("GOCARP_CAPTURES: no %s\n", dir)
+		os.Exit(1)
+	}
 	code := m.Run()
 	var left []string
 	for range 100 {

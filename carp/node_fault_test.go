@@ -2,6 +2,7 @@ package carp_test
 
 import (
 	"errors"
+	"net"
 	"syscall"
 	"testing"
 	"time"
@@ -254,6 +255,27 @@ func TestNodeReadError(t *testing.T) {
 		w.wantOf("a", "leaves", "release", "MASTER -> INIT (taken down)")
 		a.err = nil
 		a.port.Close()
+	})
+}
+
+// Broken in the middle of an overlap.
+func TestNodeReadErrorReleases(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a", advskew(100))
+		p := w.peer("p", host())
+		w.skip(3500 * time.Millisecond)
+		p.advertise(1, 0, 0)
+		w.sleep(10 * time.Millisecond)
+		a.port.Close()
+		<-a.ended
+		if !errors.Is(a.err, net.ErrClosed) {
+			t.Errorf("Run returned %v, want net.ErrClosed in it", a.err)
+		}
+		a.err = nil
+		if s := a.group(1); s.Held || s.State != carp.Init {
+			t.Errorf("status %+v after the end: want INIT and nothing held", s)
+		}
+		w.wantOf("a", "leaves", "release", "MASTER -> BACKUP (heard a faster master)", "BACKUP -> INIT (taken down)")
 	})
 }
 

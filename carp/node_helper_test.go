@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -206,6 +207,15 @@ func (n *testNode) wantStats(sentence string, want carp.Stats) {
 		n.t.Errorf("%s %s (-want +got):\n%s", n.name, sentence, diff)
 	}
 	n.before = now
+}
+
+// gained is now less before, counter by counter.
+func gained(now, before carp.Stats) carp.Stats {
+	n, b := reflect.ValueOf(&now).Elem(), reflect.ValueOf(before)
+	for i := range n.NumField() {
+		n.Field(i).SetUint(n.Field(i).Uint() - b.Field(i).Uint())
+	}
+	return now
 }
 
 // do fails the test if a call has failed.

@@ -57,6 +57,24 @@ func TestNodeBowsOutAlone(t *testing.T) {
 	})
 }
 
+// What is no reason to stop does not shorten the wait; what is, does.
+func TestNodeLingersOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a")
+		w.skip(3500 * time.Millisecond)
+		a.do(a.Down(1))
+		a.do(a.SetAllow(false))
+		a.do(a.SetAllow(true))
+		a.links <- carp.LinkUnknown
+		a.do(a.Update(1, func(c *carp.GroupConfig) { c.AdvSkew, c.Preempt = 3, true }))
+		a.demote.Adjust(5)
+		w.sleep(900 * time.Millisecond)
+		w.want("lingers on", "a advert 255/255")
+		a.links <- carp.LinkDown
+		w.want("leaves: no successor can be heard", "a release", "a MASTER -> INIT (interface down)")
+	})
+}
+
 // A successor: make before break.
 func TestNodeHandsOver(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -118,15 +136,15 @@ func TestNodeOverlap(t *testing.T) {
 // hear of both changes, in order.
 func TestNodeReturnsWithinOverlap(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		a := w.node("a")
+		a := w.node("a", advskew(100))
 		p := w.peer("p", host())
 		w.skip(4 * time.Second)
 		p.advertise(1, 0, 0)
 		w.sleep(10 * time.Millisecond)
 		p.advertise(255, 255, 0)
 		w.want("returns", "p advert 1/0", "p advert 255/255",
-			"a acquire", "a advert 1/0", "a announce",
-			"a MASTER -> BACKUP (heard an equal master)", "a BACKUP -> MASTER (master bowed out)")
+			"a acquire", "a advert 1/100", "a announce",
+			"a MASTER -> BACKUP (heard a faster master)", "a BACKUP -> MASTER (master bowed out)")
 		w.sleep(500 * time.Millisecond)
 		w.want("keeps the addresses")
 		if !a.addrs.Held() {

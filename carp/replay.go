@@ -77,7 +77,7 @@ func (l *sentLog) has(h Header) bool {
 	return false
 }
 
-// freshLog remembers the counters accepted within a window.
+// freshLog remembers the counters accepted within a window, and our own.
 type freshLog struct {
 	window time.Duration
 	seen   map[uint64]struct{}
@@ -85,7 +85,7 @@ type freshLog struct {
 }
 
 // maxFresh bounds the log. It holds ten seconds of the fastest adverts of three
-// peers in both families; more are refused rather than forgotten.
+// nodes in both families; more are refused rather than forgotten.
 const maxFresh = 1 << 14
 
 // accept reports whether counter is of our time and new.

@@ -38,7 +38,8 @@ type HostConfig struct {
 	// not authenticated: this keeps a misconfigured neighbour out, not an attacker.
 	Allow []netip.Prefix
 
-	// AnyTTL accepts adverts that were routed, as FreeBSD does from unicast peers.
+	// AnyTTL accepts adverts that were routed. The dialect FreeBSD does so by
+	// itself if there are unicast peers.
 	AnyTTL bool
 
 	// AnyType accepts any type nibble, as all kernels do. The digest is the same
@@ -177,6 +178,9 @@ func (v *VirtualHost) configure(c HostConfig) error {
 	if err != nil {
 		return err
 	}
+	if c.Replay == ReplayStrict && v.cfg.Replay != ReplayStrict {
+		v.counter = 0 // what was sent before is no time
+	}
 	v.cfg, v.key = c.clone(), key
 	v.fresh.window = c.ReplayWindow
 	if v.fresh.window == 0 {
@@ -234,7 +238,7 @@ func less(a, b []netip.Prefix) bool {
 // the key, feeds it to the machine. The error is one of those that [Stats] has a
 // counter for; the machine has not been stepped then.
 func (v *VirtualHost) Receive(now time.Time, p *Packet) (Output, error) {
-	h, err := inspect(p, v.cfg.AnyTTL)
+	h, err := inspect(p, v.anyTTL())
 	if err != nil {
 		return Output{}, err
 	}
@@ -298,6 +302,11 @@ func (v *VirtualHost) addressed(p *Packet, f Families) bool {
 	return true
 }
 
+// anyTTL reports whether adverts that were routed are fine.
+func (v *VirtualHost) anyTTL() bool {
+	return v.cfg.AnyTTL || v.cfg.Dialect.traits().routed && (v.cfg.unicast(IPv4) || v.cfg.unicast(IPv6))
+}
+
 // allowed reports whether src may speak to us.
 func (v *VirtualHost) allowed(src netip.Addr) bool {
 	return len(v.cfg.Allow) == 0 ||
@@ -329,6 +338,9 @@ func (v *VirtualHost) AppendPackets(dst []Packet, now time.Time, h Header) []Pac
 		h.Counter = v.nextCounter(now)
 		v.key.Sign(&h)
 		v.sent.add(h)
+		if v.cfg.Replay == ReplayStrict {
+			v.fresh.accept(now, h.Counter) // so that nobody can alter it and send it back
+		}
 		v.packet[i], _ = h.AppendBinary(v.packet[i][:0])
 		dst = v.appendTo(dst, f, v.packet[i])
 	}
