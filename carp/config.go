@@ -42,8 +42,10 @@ type Config struct {
 	DeadRatio int
 
 	// Linger is how long a master that was told to leave keeps its addresses
-	// after its bow-out, unless a successor shows up before. 0 and less leave at
-	// once, as the kernels do; a [Node] takes 0 for [DefaultLinger].
+	// after its bow-out, unless a successor shows up before, 10 minutes at most. 0
+	// and less leave at once, as the kernels do. A [Node] takes 0 for
+	// [DefaultLinger], plus the master-down time if AdvBase is SubSecond, since
+	// backups do not act on a bow-out then.
 	Linger time.Duration
 
 	// Seed makes the jitter of this node differ from that of its equals; see
@@ -53,6 +55,8 @@ type Config struct {
 
 // DefaultLinger is how long a [Node] waits for its successor.
 const DefaultLinger = time.Second
+
+const maxLinger = 10 * time.Minute
 
 // Validate reports everything that is wrong with c.
 func (c *Config) Validate() error {
@@ -78,6 +82,9 @@ func (c *Config) Validate() error {
 		bad("vhid %d: deadratio %d: want 1 to 255", c.VHID, r)
 	case r != defaultDeadRatio && c.Dialect != UCarp:
 		bad("vhid %d: deadratio %d: only ucarp has one, the kernels use 3", c.VHID, r)
+	}
+	if c.Linger > maxLinger {
+		bad("vhid %d: linger %v: want at most %v", c.VHID, c.Linger, maxLinger)
 	}
 	return errors.Join(errs...)
 }

@@ -77,7 +77,8 @@ func (n *Node) SetAllow(allow bool) error {
 }
 
 // Update changes a group while it runs: change gets its configuration to work
-// on. VHID and Dialect cannot be changed; Addrs and Demote stay. Other intervals,
+// on, on the node's goroutine, and must not call the node. VHID and Dialect cannot
+// be changed; Addrs, Demote, Down and Counter stay as they are. Other intervals,
 // passphrases and addresses do to the state what they do in the kernels: a new
 // address restarts the election, an interval or a passphrase does not. If
 // anything is wrong with the result, nothing has changed.
@@ -114,10 +115,10 @@ func (n *Node) Add(c GroupConfig) error {
 // once; take it Down before and wait for BACKUP elsewhere if that matters.
 func (n *Node) Remove(vhid uint8) error {
 	return n.with(vhid, func(_ time.Time, g *group) error {
-		n.remove(g)
+		err := n.remove(g)
 		n.publish()
 		g.retire()
-		return nil
+		return err
 	})
 }
 

@@ -98,7 +98,13 @@ var dialects = [...]traits{
 
 func (d Dialect) valid() bool { return int(d) < len(dialects) }
 
-func (d Dialect) traits() *traits { return &dialects[d] }
+// traits are those of OpenBSD for a dialect that is none.
+func (d Dialect) traits() *traits {
+	if !d.valid() {
+		d = OpenBSD
+	}
+	return &dialects[d]
+}
 
 // String is the name in lower case, as [ParseDialect] takes it.
 func (d Dialect) String() string {

@@ -19,7 +19,8 @@
 // The better master is the one that is demoted less, if the dialect tells so, and
 // then the one with the shorter interval. A backup that hears a worse master only
 // takes over with Preempt. A master that leaves sends an advert with an endless
-// interval, the bow-out, and any backup takes over at once.
+// interval, the bow-out, and the backups take over at once, unless their advbase
+// is 0 or above 85: those wait for their time-out.
 //
 // The digest covers the version, the type, the vhid, all addresses in order and a
 // counter, but not the interval nor the demotion: CARP authenticates membership,
@@ -53,8 +54,8 @@
 // # Concurrency
 //
 // Nothing runs before [Node.Run] and nothing after it returned. One goroutine,
-// Run's, owns a node; its other methods may be called from anywhere, except from
-// hooks. Keys, machines and virtual hosts are not safe for concurrent use.
+// Run's, owns a node; its other methods may be called from anywhere, but from
+// hooks only Status. Keys, machines and virtual hosts are not safe for concurrent use.
 //
 // # Mixed groups
 //

@@ -2,8 +2,7 @@ package carp
 
 import "errors"
 
-// Why a packet was dropped, one error for each counter of [Stats]. A hook gets
-// them wrapped; use [errors.Is].
+// Why a packet was dropped, one error for each counter of [Stats]. Use [errors.Is].
 var (
 	ErrInterface = errors.New("received on another interface")                      // badif
 	ErrTTL       = errors.New("TTL is not 255: the packet was routed")              // badttl

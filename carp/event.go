@@ -56,6 +56,7 @@ const (
 	EventConfig                   // Config: same VHID and Dialect, and valid
 	EventKey                      // the passphrase is another one
 	EventAddrs                    // Families, Added: the address set is another one
+	EventTaken                    // the addresses are on: the first advert of a master goes out now
 	EventRefused                  // the addresses could not be taken: no master after all
 	EventStall                    // this host stood still, so what is known of the peers is stale
 )

@@ -32,7 +32,7 @@ type GroupConfig struct {
 	// Overlap is how long to keep the addresses when another master is heard.
 	// 0 means [DefaultOverlap], or not at all if LinkSrc is set: the switch sends
 	// everything to the new master then, and an answer of ours would turn it
-	// round. Negative means not at all.
+	// round. Negative means not at all; a minute is the most.
 	Overlap time.Duration
 
 	// Down keeps the group in INIT until [Node.Up].
@@ -44,6 +44,17 @@ func (c *GroupConfig) clone() GroupConfig {
 	d := *c
 	d.HostConfig = c.HostConfig.clone()
 	return d
+}
+
+const maxOverlap = time.Minute
+
+// Validate reports everything that is wrong with c.
+func (c *GroupConfig) Validate() error {
+	err := c.HostConfig.Validate()
+	if c.Overlap > maxOverlap {
+		err = errors.Join(err, fmt.Errorf("carp: vhid %d: overlap %v: want at most %v", c.VHID, c.Overlap, maxOverlap))
+	}
+	return err
 }
 
 func (c *GroupConfig) overlap() time.Duration {
@@ -94,11 +105,13 @@ type group struct {
 	stale   atomic.Bool // demote's value may have changed
 	faults  [faultKinds]fault
 
-	deadline  time.Time // the machine's
-	releaseAt time.Time // when a former master gives its addresses up
-	pending   []Change  // changes to report when they are gone
-	due       time.Time // the earlier of the two
-	heapIndex int
+	deadline   time.Time // the machine's
+	releaseAt  time.Time // when a former master gives its addresses up
+	releaseErr error     // why it could not, last time
+	retryAt    time.Time // when a failure to take them is forgotten
+	pending    []Change  // changes to report when they are gone
+	due        time.Time // the earliest of these times
+	heapIndex  int
 
 	status GroupStatus // being made
 
@@ -151,23 +164,27 @@ func (g *group) step(now time.Time, ev Event) { g.act(now, g.vh.Step(now, ev)) }
 // act does what the machine wants, in the order that [Addrs] describes.
 func (g *group) act(now time.Time, out Output) {
 	if out.To == Master && out.From != Master {
-		if err := g.acquire(); err != nil {
-			g.log.Error("carp: cannot take the addresses", "err", err)
-			g.node.stats.refused.Add(1)
-			out = g.vh.Step(now, Event{Kind: EventRefused})
-			out.From, out.Send = out.To, false // it has never been master
-		}
+		now, out = g.take(now, out)
 	}
-	if out.Send {
-		g.send(now, out.Advert)
-	}
-	if out.Announce || out.Reassert {
+	// A master that repeats itself does so before its advert: a better one takes
+	// over at the advert, and what was announced after that would undo it.
+	repeat := out.Announce && out.From == Master
+	if repeat || out.Reassert {
 		g.announce()
 	}
+	if out.Send {
+		if out.Advert.BowOut() {
+			g.yield()
+		}
+		g.send(now, out.Advert)
+	}
+	if out.Announce && !repeat {
+		g.announce()
+	}
+	g.deadline = out.Deadline
 	if out.From != out.To {
 		g.enter(now, out)
 	}
-	g.deadline = out.Deadline
 	g.schedule()
 	g.publish()
 }
@@ -182,15 +199,19 @@ func (g *group) enter(now time.Time, out Output) {
 		From: out.From, To: out.To, Reason: out.Reason, At: now, Seq: g.status.Seq,
 	})
 	g.log.Info("carp: "+out.From.String()+" -> "+out.To.String(), "reason", out.Reason.String())
+	if out.To == Init {
+		g.forgive() // it starts over
+	}
 	switch {
 	case out.To == Master:
 		g.node.stats.preempt.Add(1)
-		g.releaseAt = time.Time{} // if they were still there, they stay
+		g.releaseAt, g.releaseErr = time.Time{}, nil // if they were still there, they stay
 		g.report()
 	case out.From == Master && succeeded(out.Reason) && g.cfg.overlap() > 0:
+		g.yield()
 		g.releaseAt = now.Add(g.cfg.overlap())
 	case out.From == Master || g.releaseAt.IsZero():
-		g.release()
+		g.release(now)
 	}
 }
 
@@ -205,92 +226,72 @@ func succeeded(why Reason) bool {
 
 // expire does what is due.
 func (g *group) expire(now time.Time) {
-	if !g.releaseAt.IsZero() && !now.Before(g.releaseAt) {
-		g.release()
+	if passed(g.releaseAt, now) {
+		g.release(now)
+	}
+	if passed(g.retryAt, now) {
+		g.forgive()
 	}
 	g.step(now, Event{Kind: EventTimer})
 }
 
+// passed reports whether t is set and has come.
+func passed(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
 // schedule sets the group's place among the timers.
 func (g *group) schedule() {
 	due := g.deadline
-	if !g.releaseAt.IsZero() && (due.IsZero() || g.releaseAt.Before(due)) {
-		due = g.releaseAt
+	for _, t := range [...]time.Time{g.releaseAt, g.retryAt} {
+		if !t.IsZero() && (due.IsZero() || t.Before(due)) {
+			due = t
+		}
 	}
 	if due != g.due {
 		g.node.timers.set(g, due)
 	}
 }
 
-// acquire takes the addresses, and takes a demotion back if it could.
-func (g *group) acquire() error {
-	if g.cfg.Addrs != nil {
-		if err := g.cfg.Addrs.Acquire(g.node.ctx); err != nil {
-			g.fault(faultAddrs, true)
-			return err
-		}
-	}
-	g.fault(faultAddrs, false)
-	g.status.Held = true
-	return nil
-}
-
-// release gives the addresses up and reports the changes that waited for it.
-func (g *group) release() {
-	g.releaseAt = time.Time{}
-	if g.status.Held {
-		g.status.Held = false
-		if g.cfg.Addrs != nil {
-			if err := g.cfg.Addrs.Release(g.node.ctx); err != nil {
-				g.log.Error("carp: cannot release the addresses", "err", err)
-			}
-		}
-	}
-	g.report()
-}
-
-func (g *group) announce() {
-	if g.cfg.Addrs == nil {
-		return
-	}
-	if err := g.cfg.Addrs.Announce(g.node.ctx); err != nil {
-		g.log.Warn("carp: cannot announce the addresses", "err", err)
-	}
-}
-
-// report tells the hook of the pending changes.
-func (g *group) report() {
-	for _, c := range g.pending {
-		if f := g.node.cfg.Hooks.StateChanged; f != nil {
-			f(c)
-		}
-	}
-	g.pending = g.pending[:0]
-}
-
-// send signs h and transmits it for each family, and judges how that went.
+// send signs h and transmits it for each family. An advert is sent if one of its
+// destinations could be: a peer that cannot be reached is no fault of ours.
 func (g *group) send(now time.Time, h Header) {
 	n := g.node
 	n.outgoing = g.vh.AppendPackets(n.outgoing[:0], now, h)
+	var sent, failed Families
 	for _, p := range n.outgoing {
-		if p.Dst.Is4() {
-			n.stats.out.Add(1)
-		} else {
-			n.stats.out6.Add(1)
-		}
-		err := n.cfg.Transport.WritePacket(p)
-		if errors.Is(err, syscall.EHOSTDOWN) && !p.Dst.IsMulticast() {
-			err = nil // a peer that is off is no fault of ours (carp_send_ad)
-		}
-		if err != nil {
-			n.stats.outErrors.Add(1)
-			if errors.Is(err, syscall.ENOBUFS) {
-				n.stats.outNoMem.Add(1)
-			}
+		if err := g.write(p); err != nil {
 			g.log.Warn("carp: cannot send an advert", "dst", p.Dst, "err", err)
+			failed |= p.family()
+		} else {
+			sent |= p.family()
 		}
-		g.fault(faultSend, g.sends.sent(err, g.vh.machine.rules.forgive))
 	}
+	for _, f := range [...]Families{IPv4, IPv6} {
+		if (sent|failed)&f != 0 {
+			g.fault(faultSend, g.sends.sent(sent&f != 0, g.vh.machine.rules.forgive))
+		}
+	}
+}
+
+// write transmits p and counts it.
+func (g *group) write(p Packet) error {
+	stats := &g.node.stats
+	if p.family() == IPv4 {
+		stats.out.Add(1)
+	} else {
+		stats.out6.Add(1)
+	}
+	err := g.node.cfg.Transport.WritePacket(p)
+	switch {
+	case err == nil:
+	case errors.Is(err, syscall.EHOSTDOWN) && !p.Dst.IsMulticast():
+		return nil // a peer that is off, by carp_send_ad
+	case errors.Is(err, syscall.ENOBUFS):
+		stats.outNoMem.Add(1)
+		fallthrough
+	default:
+		stats.outErrors.Add(1)
+	}
+	return err
 }
 
 // fault puts the demotion for a fault on or takes it off.
@@ -348,25 +349,30 @@ func (g *group) retire() {
 	close(g.changed)
 }
 
-// stalled reports whether a deadline that is acted upon at now comes so late
-// that peers have sent, or missed, adverts in the meantime.
-func (g *group) stalled(now time.Time) bool {
+// late reports whether now is so long after since, or the deadline if that came
+// later, that peers have sent, or missed, adverts in the meantime.
+func (g *group) late(now, since time.Time) bool {
 	m := g.vh.machine
+	if m.state == Init || m.Leaving() || g.deadline.IsZero() {
+		return false
+	}
 	limit := m.interval() // an advert can have been lost
 	if m.state == Master {
 		limit = m.cfg.MasterDown() - limit // a peer can have taken over
 	}
-	return m.state != Init && !m.Leaving() && !g.deadline.IsZero() &&
-		now.Sub(g.deadline) > max(limit, minStall)
+	if g.deadline.After(since) {
+		since = g.deadline
+	}
+	return now.Sub(since) > max(limit, minStall)
 }
 
 // minStall is the lateness that a busy machine may have without being suspected
 // of standing still.
 const minStall = 50 * time.Millisecond
 
-// reconfigure changes the group to c, but for its Addrs and Demote.
+// reconfigure changes the group to c, but for what stays as it is.
 func (g *group) reconfigure(now time.Time, c GroupConfig) error {
-	c.Addrs, c.Demote = g.cfg.Addrs, g.cfg.Demote
+	c.Addrs, c.Demote, c.Down, c.Counter = g.cfg.Addrs, g.cfg.Demote, g.cfg.Down, g.cfg.Counter
 	g.node.complete(&c)
 	if err := errors.Join(c.Validate(), g.cfg.compatible(&c.HostConfig)); err != nil {
 		return err
@@ -379,6 +385,7 @@ func (g *group) reconfigure(now time.Time, c GroupConfig) error {
 		if err := setter.SetAddresses(g.node.ctx, c.Addresses); err != nil {
 			return err
 		}
+		g.forgive() // others may do
 	}
 	if err := g.vh.Reconfigure(now, c.HostConfig, func(out Output) { g.act(now, out) }); err != nil {
 		return err

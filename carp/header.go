@@ -109,7 +109,7 @@ func (h *Header) Interval() time.Duration {
 }
 
 // BowOut reports whether h says that its sender leaves: an advert so slow that
-// every backup outruns it.
+// every backup outruns it whose own advbase is from 1 to 85.
 func (h *Header) BowOut() bool {
 	return h.AdvBase == Infinite && h.AdvSkew == Infinite
 }

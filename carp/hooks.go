@@ -13,11 +13,12 @@ import (
 // On the way to MASTER the addresses are acquired, then the advert goes out,
 // whose virtual source MAC moves the switch and makes the old master yield, then
 // they are announced, then hooks run. On the way from MASTER they are released
-// before the hooks run.
+// before the hooks run. The contexts of Acquire and Announce end with that of
+// [Node.Run]; Release has 5 seconds.
 type Addrs interface {
 	// Acquire puts all addresses on, or none. If it fails the node claims nothing:
-	// it goes back to BACKUP, is demoted, and tries again when its master-down
-	// time has passed.
+	// it goes back to BACKUP and is demoted for 10 seconds, and tries again when
+	// the election lets it.
 	Acquire(context.Context) error
 
 	// Announce tells the neighbours, by gratuitous ARP and unsolicited neighbour
@@ -25,13 +26,22 @@ type Addrs interface {
 	Announce(context.Context) error
 
 	// Release takes the addresses off. Those that are gone already are no error.
+	// If it fails it is called again, every second.
 	Release(context.Context) error
 }
 
-// An AddrSetter is an [Addrs] whose addresses can be changed while they are held
-// or not. Without it the addresses of a virtual host can not be changed.
+// An AddrSetter is an [Addrs] whose addresses can be changed, while they are held
+// or not: all of them or, if it fails, none. The addresses of a virtual host whose
+// Addrs is none cannot be changed.
 type AddrSetter interface {
 	SetAddresses(context.Context, []netip.Prefix) error
+}
+
+// A Yielder is an [Addrs] that defends its addresses when others claim them. Yield
+// tells it that a successor does so rightly: it keeps them until Release, but
+// leaves its neighbours alone until the next Acquire.
+type Yielder interface {
+	Yield()
 }
 
 // A Demoter is the demotion counter of a virtual host: package demote has the

@@ -84,6 +84,9 @@ func NewKey(c KeyConfig) (*Key, error) {
 	return k, nil
 }
 
+// String keeps the key out of logs.
+func (*Key) String() string { return "carp.Key" }
+
 // Sign sets h.Digest for h.Counter.
 func (k *Key) Sign(h *Header) {
 	k.compute(k.inner[0], h.Counter)
@@ -175,7 +178,7 @@ func hashed(a netip.Addr) bool {
 // normalAddr is a without zone, v4-in-v6 form and the scope that KAME stacks
 // keep in the second pair of octets of link-local addresses.
 func normalAddr(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
+	a = plain(a)
 	if linkLocal(a) {
 		b := a.As16()
 		b[2], b[3] = 0, 0

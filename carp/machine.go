@@ -85,6 +85,10 @@ func (m *Machine) Step(now time.Time, ev Event) Output {
 		}
 	case EventAddrs:
 		m.addrs(now, &ev, &out)
+	case EventTaken:
+		if m.state == Master && !m.Leaving() {
+			m.ad = now.Add(m.firstInterval())
+		}
 	case EventRefused:
 		if m.state == Master {
 			m.backup(now, &out, ReasonRefused)
@@ -93,6 +97,9 @@ func (m *Machine) Step(now time.Time, ev Event) Output {
 		m.stall(now, &out)
 	}
 	out.To, out.Deadline = m.state, m.deadline()
+	if out.From == out.To {
+		out.Reason = ReasonNone
+	}
 	return out
 }
 
@@ -317,10 +324,8 @@ func (m *Machine) master(now time.Time, out *Output, why Reason) {
 	m.disarm()
 	m.announce = 3 // the advert below is the first of them
 	m.advertise(now, out)
+	m.ad = now.Add(m.firstInterval())
 	out.Announce = true
-	if m.rules.rawFirst {
-		m.ad = now.Add(m.cfg.raw().duration())
-	}
 }
 
 // backup enters BACKUP from any state.
@@ -386,20 +391,24 @@ func (m *Machine) header() Header {
 // demoteOctet is octet 4 of OpenBSD's adverts, D_own of the election.
 func (m *Machine) demoteOctet() int { return min(max(m.demotion, 0), 255) }
 
+// maxDemotion bounds what is added to an advskew, so that the sum cannot overflow.
+const maxDemotion = 1 << 30
+
 // skew is the advskew that is advertised and compared, the demotion folded in
 // where the dialect does so.
 func (m *Machine) skew() int {
 	s := int(m.cfg.AdvSkew)
+	d := min(max(m.demotion, -maxDemotion), maxDemotion)
 	switch {
 	case m.rules.demoteOctet:
 	case m.rules.suppress:
-		if m.demotion > 0 {
+		if d > 0 {
 			s = max(s, maxDemotedSkew)
 		}
 	case m.rules.negative:
-		s = min(s+m.demotion, maxDemotedSkew)
+		s = min(s+d, maxDemotedSkew)
 	default:
-		s = max(min(s+m.demotion, maxDemotedSkew), 0)
+		s = max(min(s+d, maxDemotedSkew), 0)
 	}
 	return s
 }
@@ -413,6 +422,14 @@ func (m *Machine) interval() time.Duration { return max(m.pace().duration(), ske
 
 // minJitter is the least range of the jitter: more than an advert takes to arrive.
 const minJitter = 4 * time.Millisecond
+
+// firstInterval is the time between the first two adverts of a master.
+func (m *Machine) firstInterval() time.Duration {
+	if m.rules.rawFirst {
+		return m.cfg.raw().duration()
+	}
+	return m.interval()
+}
 
 // jitter is what a tie adds to the master-down time (splitmix64).
 func (m *Machine) jitter() time.Duration {

@@ -71,7 +71,7 @@ type Node struct {
 	log    *slog.Logger
 	shared Demoter // of the groups that have none of their own
 
-	ctx      context.Context // Run's, without its cancellation
+	ctx      context.Context // Run's
 	groups   [256]*group
 	timers   timerHeap
 	link     Link
@@ -79,6 +79,7 @@ type Node struct {
 	stopping bool
 	outgoing []Packet
 	slept    time.Duration
+	settled  time.Time // when the node had last done all its work
 
 	stats   counters
 	roster  atomic.Pointer[[256]*group] // groups, for Status
@@ -135,6 +136,9 @@ func NewNode(c NodeConfig) (*Node, error) {
 func (n *Node) complete(c *GroupConfig) {
 	if c.Linger == 0 {
 		c.Linger = DefaultLinger
+		if c.AdvBase == SubSecond {
+			c.Linger += c.MasterDown()
+		}
 	}
 	if c.Counter == 0 {
 		c.Counter = random()
@@ -159,7 +163,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if n.started.Swap(true) {
 		return errors.New("carp: Run was called before")
 	}
-	n.ctx = context.WithoutCancel(ctx)
+	n.ctx = ctx
 	quit := make(chan struct{})
 	reader := make(chan struct{})
 	for range queueLen {
@@ -186,15 +190,16 @@ func (n *Node) Run(ctx context.Context) (err error) {
 
 // close releases whatever is still held and closes the transport.
 func (n *Node) close() error {
+	var errs []error
 	for _, g := range n.groups {
 		if g != nil {
-			n.remove(g)
+			errs = append(errs, n.remove(g))
 		}
 	}
 	if err := n.cfg.Transport.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("carp: close: %w", err)
+		errs = append(errs, fmt.Errorf("carp: close: %w", err))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // read moves packets from the transport to the node, which checks them.
@@ -235,20 +240,26 @@ func (n *Node) loop(ctx context.Context) error {
 		} else {
 			timer.Stop()
 		}
+		n.settled = time.Now()
 		select {
 		case r := <-n.packets:
+			n.awake()
 			n.receive(time.Now(), r)
 		case f := <-n.calls:
+			n.awake()
 			f()
 		case <-n.wake:
+			n.awake()
 			n.refresh()
 		case l, ok := <-links:
 			if !ok {
 				links = nil
 				continue
 			}
+			n.awake()
 			n.setLink(time.Now(), l)
 		case <-timer.C:
+			n.awake()
 		case err := <-n.readErr:
 			return fmt.Errorf("carp: read: %w", err)
 		case <-cancelled:
@@ -258,44 +269,52 @@ func (n *Node) loop(ctx context.Context) error {
 	}
 }
 
-// expire does all that is due. A master is declared dead only after everything
-// that has arrived was looked at, and a group whose deadline is long gone is told
-// that this host stood still instead.
-func (n *Node) expire() {
-	now := time.Now()
-	if s := n.suspended(); s-n.slept > minStall {
+// awake looks whether this host stood still while the node waited, before it does
+// anything else: a master that may have been replaced must not speak.
+func (n *Node) awake() {
+	s, now := n.suspended(), time.Now()
+	if s-n.slept > minStall {
 		n.slept = s
 		n.log.Warn("carp: this host was suspended")
-		n.stall(now)
-	}
-	for drained := false; ; {
-		g := n.timers.first()
-		if g == nil || now.Before(g.due) {
-			return
+		for _, g := range n.groups {
+			if g != nil && g.vh.machine.state != Init {
+				n.stall(now, g)
+			}
 		}
+	}
+	if g := n.timers.first(); g == nil || now.Sub(g.due) <= minStall {
+		return
+	}
+	for _, g := range n.groups {
+		if g != nil && g.vh.machine.state == Master && g.late(now, n.settled) {
+			n.stall(now, g)
+		}
+	}
+}
+
+// expire does all that is due. A master is declared dead only after everything
+// that has arrived was looked at, and so is a master that is late, were it by our
+// own work; a backup that found nothing and stood still listens anew.
+func (n *Node) expire() {
+	woke := time.Now()
+	for drained := false; ; {
+		g, now := n.timers.first(), time.Now()
 		switch {
-		case g.vh.machine.state == Backup && !drained:
+		case g == nil || now.Before(g.due):
+			return
+		case !drained && (g.vh.machine.state == Backup || g.late(now, time.Time{})):
 			n.drain() // it may not be due any more
 			drained = true
-			now = time.Now()
-		case g.stalled(now):
-			n.stallOne(now, g)
+		case g.vh.machine.state == Backup && g.late(woke, n.settled):
+			n.stall(now, g)
 		default:
 			g.expire(now)
 		}
 	}
 }
 
-// stall tells all groups that this host stood still.
-func (n *Node) stall(now time.Time) {
-	for _, g := range n.groups {
-		if g != nil && g.vh.machine.state != Init {
-			n.stallOne(now, g)
-		}
-	}
-}
-
-func (n *Node) stallOne(now time.Time, g *group) {
+// stall tells a group that this host stood still.
+func (n *Node) stall(now time.Time, g *group) {
 	n.stats.stalls.Add(1)
 	g.log.Warn("carp: stood still, listening again", "late", now.Sub(g.deadline))
 	g.step(now, Event{Kind: EventStall})
@@ -340,7 +359,7 @@ func (n *Node) receive(now time.Time, r *received) {
 
 // take hands a packet to its group, or counts why not.
 func (n *Node) take(now time.Time, p *Packet) {
-	if p.Dst.Is6() || !p.Dst.IsValid() && p.Src.Is6() {
+	if p.family() == IPv6 {
 		n.stats.in6.Add(1)
 	} else {
 		n.stats.in.Add(1)
@@ -443,34 +462,39 @@ func (n *Node) stop(now time.Time) {
 	}
 }
 
-// idle reports whether all groups are in INIT and hold nothing.
+// idle reports whether all groups are in INIT and hold nothing, or cannot let go of
+// it.
 func (n *Node) idle() bool {
 	for _, g := range n.groups {
-		if g != nil && (g.vh.machine.state != Init || g.status.Held) {
+		if g != nil && (g.vh.machine.state != Init || g.status.Held && g.releaseErr == nil) {
 			return false
 		}
 	}
 	return true
 }
 
-// remove lets go of all that a group holds.
-func (n *Node) remove(g *group) {
+// remove lets go of all that a group holds, at once. It fails if the addresses
+// could not be released.
+func (n *Node) remove(g *group) error {
 	now := time.Now()
 	g.vh.machine.cfg.Linger = 0
 	g.step(now, Event{Kind: EventDown})
-	if !g.releaseAt.IsZero() || g.vh.machine.Leaving() {
+	if g.vh.machine.Leaving() {
 		g.step(now, Event{Kind: EventStall}) // wait no longer
-		g.release()
 	}
+	if !g.releaseAt.IsZero() {
+		g.release(now)
+	}
+	g.report()
 	for kind := range g.faults {
 		g.fault(kind, false)
 	}
 	if g.unwatch != nil {
 		g.unwatch()
 	}
-	g.publish()
 	n.timers.set(g, time.Time{})
 	n.groups[g.cfg.VHID] = nil
+	return g.releaseErr
 }
 
 // publish makes the groups known to Status.

@@ -1,13 +1,17 @@
 package carp_test
 
 import (
+	"context"
 	"errors"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/carp/carptest"
 )
 
 // A node that cannot take its addresses claims nothing, leaves the field to
@@ -44,6 +48,87 @@ func TestNodeCannotAcquire(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A failure to acquire is forgotten, so that a healthy node that lost its turn by
+// it gets another: here, it preempts again.
+func TestNodeForgivesAcquire(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a", preempt)
+		w.node("b", preempt, advskew(100))
+		a.addrs.FailAcquire(errors.New("no room"))
+		w.sleep(4 * time.Second)
+		a.addrs.FailAcquire(nil)
+		a.want("has given way", carp.Backup)
+		w.sleep(20 * time.Second)
+		a.want("has another try", carp.Master)
+		if n := a.demote.Value(); n != 0 {
+			t.Errorf("demotion %d, want 0", n)
+		}
+	})
+}
+
+// Addresses that cannot be released are tried again, and the change is told when
+// they are gone; and if they never go, Run says so.
+func TestNodeCannotRelease(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a")
+		p := w.peer("p", host())
+		w.sleep(3500 * time.Millisecond)
+		w.journal.Take()
+		a.addrs.FailRelease(errors.New("busy"))
+		p.advertise(0, 0, 0)
+		w.sleep(1500 * time.Millisecond)
+		w.wantOf("a", "tries", "release: busy", "release: busy")
+		if s := a.group(1); !s.Held || s.State != carp.Backup {
+			t.Errorf("status %+v, want a backup that holds the addresses", s)
+		}
+		a.addrs.FailRelease(nil)
+		w.sleep(time.Second)
+		w.wantOf("a", "succeeds", "release", "MASTER -> BACKUP (heard a faster master)")
+	})
+}
+
+func TestRunCannotRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		addrs := &carptest.Addrs{}
+		n, err := carp.NewNode(carp.NodeConfig{
+			Transport: carptest.NewSegment(1).Attach("a"),
+			Groups:    []carp.GroupConfig{{HostConfig: host(), Addrs: addrs}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		addrs.FailRelease(errors.New("busy"))
+		if err := n.Run(ctx); err == nil || !strings.Contains(err.Error(), "busy") {
+			t.Errorf("Run: %v, want the reason", err)
+		}
+		if s := n.Status().Groups[0]; s.State != carp.Init || !s.Held {
+			t.Errorf("status %+v, want INIT with the addresses held", s)
+		}
+	})
+}
+
+// What defends its addresses is told to let the successor have them.
+func TestNodeYields(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a")
+		p := w.peer("p", host())
+		w.sleep(3500 * time.Millisecond)
+		p.advertise(0, 0, 0)
+		w.sleep(0)
+		if n := a.addrs.Calls("yield"); n != 1 {
+			t.Errorf("yielded %d times to a better master, want 1", n)
+		}
+		w.sleep(5 * time.Second)
+		a.want("is master again", carp.Master)
+		a.do(a.Down(1))
+		if n := a.addrs.Calls("yield"); n != 2 {
+			t.Errorf("yielded %d times after the bow-out, want 2", n)
+		}
+	})
 }
 
 // A master that cannot acquire does not keep another one from taking over.

@@ -20,8 +20,10 @@ const (
 	ReplayOff
 
 	// ReplayStrict is for groups of nothing but this package. Counters are times,
-	// the nanoseconds since 1970 when the advert was made, and always grow. An
-	// advert is taken once, and only if its time is within ReplayWindow of ours.
+	// the nanoseconds since 1970 when the advert was made, but for the last 16 bits,
+	// which tell the nodes apart; they grow unless the clock is set back by more
+	// than half the window. An advert is taken once, and only if its time is within
+	// ReplayWindow of ours.
 	// A peer that restarts is welcome at once, and so are we after a restart; an
 	// attacker has until the window closes. The clocks of the nodes must agree to
 	// within the window, else every node will be master.
@@ -53,28 +55,19 @@ func ParseReplayPolicy(s string) (ReplayPolicy, error) {
 	return 0, fmt.Errorf("carp: replay policy %q: want loop, off or strict", s)
 }
 
-// sentLog remembers the last adverts sent, less their digests, which follow from
-// the counters. FreeBSD continues from the counters it hears and so may send one
-// of ours with its own skew: the whole header must match.
-type sentLog struct {
-	ring [32]Header
-	next int
-}
+// sentLog remembers the last adverts sent, by their counters, and less their
+// digests, which follow from them. FreeBSD continues from the counters it hears
+// and so may send one of ours with its own skew: the whole header must match.
+type sentLog [128]Header
 
 func (l *sentLog) add(h Header) {
 	h.Digest = [20]byte{}
-	l.ring[l.next%len(l.ring)] = h
-	l.next++
+	l[h.Counter%uint64(len(l))] = h
 }
 
 func (l *sentLog) has(h Header) bool {
 	h.Digest = [20]byte{}
-	for i := range min(l.next, len(l.ring)) {
-		if l.ring[i] == h {
-			return true
-		}
-	}
-	return false
+	return l[h.Counter%uint64(len(l))] == h
 }
 
 // freshLog remembers the counters accepted within a window, and our own.
@@ -84,9 +77,17 @@ type freshLog struct {
 	order  []uint64 // as accepted, oldest first
 }
 
-// maxFresh bounds the log. It holds ten seconds of the fastest adverts of three
-// nodes in both families; more are refused rather than forgotten.
-const maxFresh = 1 << 14
+// maxFresh bounds the log. It holds more than the fastest adverts of three nodes,
+// in both families, for twice the longest window; what is beyond it is refused
+// rather than forgotten, and only holders of the key get there.
+const maxFresh = 1 << 18
+
+// The bounds of a window: clocks do not agree better, and what is older than the
+// upper one may be what the attacker waited for.
+const (
+	minReplayWindow = time.Second
+	maxReplayWindow = time.Minute
+)
 
 // accept reports whether counter is of our time and new.
 func (l *freshLog) accept(now time.Time, counter uint64) bool {

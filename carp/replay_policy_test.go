@@ -2,6 +2,7 @@ package carp_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -181,28 +182,48 @@ func TestReplayStrictClocks(t *testing.T) {
 	}
 }
 
-// What was seen is forgotten when its time is over, and is bounded before.
-func TestReplayStrictForgets(t *testing.T) {
+// A clock that is set back does not lock its node out for as long as it was ahead.
+func TestReplayStrictClockSetBack(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := host()
+	c.Replay, c.Seed = carp.ReplayStrict, 1
+	a, err := carp.NewVirtualHost(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Seed, c.AdvSkew = 2, 100
+	b, err := carp.NewVirtualHost(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(now time.Time) error {
+		_, err := b.Receive(start, &a.AppendPackets(nil, now, carp.Header{VHID: c.VHID, AdvBase: 1})[0])
+		return err
+	}
+	b.Step(start, carp.Event{Kind: carp.EventUp})
+	a.Step(start, carp.Event{Kind: carp.EventUp})
+	if err := send(start.Add(time.Hour)); !errors.Is(err, carp.ErrReplay) {
+		t.Errorf("an hour ahead: %v, want ErrReplay", err)
+	}
+	if err := send(start); err != nil {
+		t.Errorf("set right: %v", err)
+	}
+	if err := send(start.Add(-time.Second)); err != nil {
+		t.Errorf("a second back: %v", err)
+	}
+}
+
+// Two nodes that are alike to the nanosecond do not take each other for a loop.
+func TestReplayStrictEqualNodes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		a := w.node("a", advskew(100), strict)
-		p := w.peer("p", host())
-		a.port.SetQueue(20_000)
-		const n = 17_000
-		for range n {
-			p.counter = uint64(time.Now().UnixNano())
-			p.advertise(1, 0, 0)
-			time.Sleep(10 * time.Millisecond)
-		}
-		a.wantStats("takes many over time", carp.Stats{InPackets: n})
+		w.seg.SetFaults(carptest.Faults{Delay: time.Millisecond})
+		a, b := w.node("a", strict), w.node("b", strict)
 		w.sleep(time.Minute)
-		p.counter = uint64(time.Now().UnixNano())
-		before := a.Status().Stats.Replays
-		for range n {
-			p.advertise(1, 0, 0)
+		if x, y := a.group(1).State, b.group(1).State; x == y {
+			t.Errorf("both are %v", x)
 		}
-		w.sleep(0)
-		if got := a.Status().Stats.Replays - before; got < n-1<<14 || got > n-1<<14+100 {
-			t.Errorf("refused %d of %d at once, want what is over 16384", got, n)
+		if n := a.Status().Stats.Loops + b.Status().Stats.Loops; n != 0 {
+			t.Errorf("%d loops", n)
 		}
 	})
 }

@@ -1,6 +1,8 @@
 package carp
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 )
@@ -11,8 +13,8 @@ const MaxPassphrase = 19
 
 // A Secret is the key that the nodes of a virtual host share: up to 20 octets,
 // padded with zeros. The zero Secret is what the BSDs use without a passphrase;
-// adverts are hashed all the same. It never prints: every way of formatting,
-// logging or encoding it shows a placeholder.
+// adverts are hashed all the same. Formatting, logging or encoding a Secret, or a
+// configuration that holds one, shows a placeholder.
 type Secret [20]byte
 
 // Passphrase makes a Secret the way ifconfig(8) does: the octets of s up to the
@@ -29,14 +31,14 @@ func Passphrase(s string) (key Secret, truncated bool) {
 
 const redacted = "[secret]"
 
-// String hides the secret.
-func (Secret) String() string { return redacted }
-
-// GoString hides the secret.
-func (Secret) GoString() string { return redacted }
+// Format hides the secret, whatever the verb.
+func (Secret) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
 
 // LogValue hides the secret.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText hides the secret.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// MarshalBinary hides the secret, from encoding/gob too.
+func (Secret) MarshalBinary() ([]byte, error) { return []byte(redacted), nil }

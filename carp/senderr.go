@@ -9,9 +9,9 @@ type sendHealth struct{ failed, succeeded int }
 
 // sent counts one advert and reports whether the way out is broken. Errors too
 // few to break it are forgotten after so many successes in a row as forgive says.
-func (s *sendHealth) sent(err error, forgive int) bool {
+func (s *sendHealth) sent(ok bool, forgive int) bool {
 	switch {
-	case err != nil:
+	case !ok:
 		s.failed, s.succeeded = min(s.failed+1, sendLimit), 0
 	case s.failed > 0:
 		if s.failed == sendLimit {

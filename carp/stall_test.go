@@ -74,40 +74,39 @@ func TestDrainOnceMore(t *testing.T) {
 	}
 }
 
-// stand is a node with vhid 1 and 2, on which everything stands still for d when
-// vhid 2, of advskew 9, becomes master for the first time.
-func (w *world) stand(name string, d time.Duration, change ...func(*carp.NodeConfig, *carp.GroupConfig)) *testNode {
-	block := func(c *carp.NodeConfig, g *carp.GroupConfig) {
-		second := carp.GroupConfig{HostConfig: host(), Down: true}
-		second.VHID, second.AdvSkew = 2, 9
-		c.Groups = append(c.Groups, second)
-		told := c.Hooks.StateChanged
-		c.Hooks.StateChanged = func(change carp.Change) {
-			if change.VHID == 1 {
-				told(change)
-			} else if change.To == carp.Master {
-				time.Sleep(d)
-				d = 0
-			}
-		}
-	}
-	return w.node(name, append(change, block)...)
+// A standing node can be made to stand still, as if its process was stopped.
+type standing struct {
+	*testNode
+	still *atomic.Int64
 }
 
-// standStill makes it so; it returns at once.
-func (n *testNode) standStill() {
-	n.do(n.Up(2))
-	go n.Force(2, carp.Master)
+// stand is such a node. It stands still where it looks whether the host slept,
+// which is the first thing it does when it wakes.
+func (w *world) stand(name string, change ...func(*carp.NodeConfig, *carp.GroupConfig)) standing {
+	still := new(atomic.Int64)
+	freeze := func(c *carp.NodeConfig, _ *carp.GroupConfig) {
+		c.Suspended = func() time.Duration {
+			time.Sleep(time.Duration(still.Swap(0)))
+			return 0
+		}
+	}
+	return standing{w.node(name, append(change, freeze)...), still}
+}
+
+// standStill makes it so for d; it returns at once.
+func (n standing) standStill(d time.Duration) {
+	n.still.Store(int64(d))
+	go n.Up(1) // which it is: this wakes it
 }
 
 // A backup that stood still finds the adverts of its master waiting.
 func TestStalledBackupReadsFirst(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		a := w.stand("a", 10*time.Second, advskew(100))
+		a := w.stand("a", advskew(100))
 		p := w.peer("p", host())
 		defer p.every(time.Second, 1, 0)()
 		w.sleep(5 * time.Second)
-		a.standStill()
+		a.standStill(10 * time.Second)
 		w.skip(20 * time.Second)
 		a.want("has noticed nothing", carp.Backup)
 		if s := a.group(1); s.Seq != 1 {
@@ -120,12 +119,12 @@ func TestStalledBackupReadsFirst(t *testing.T) {
 // time: the adverts may just be lost.
 func TestStalledBackupListens(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		a := w.stand("a", 10*time.Second, advskew(100))
+		a := w.stand("a", advskew(100))
 		p := w.peer("p", host())
 		stop := p.every(time.Second, 1, 0)
 		w.sleep(5500 * time.Millisecond)
 		stop()
-		a.standStill()
+		a.standStill(10 * time.Second)
 		w.sleep(10 * time.Second)
 		a.want("listens", carp.Backup)
 		if n := a.Status().Stats.Stalls; n == 0 {
@@ -153,9 +152,9 @@ func TestStalledMaster(t *testing.T) {
 		t.Run(test.still.String(), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				// Alone first: it must listen even if nobody speaks.
-				a := w.stand("a", test.still)
+				a := w.stand("a")
 				w.sleep(5500 * time.Millisecond) // half way between two adverts
-				a.standStill()
+				a.standStill(test.still)
 				w.skip(test.still - time.Millisecond)
 				w.sleep(2 * time.Millisecond)
 				if spoke := slices.Contains(w.journal.Take(), "a advert 1/0"); spoke != (test.want == carp.Master) {
@@ -173,10 +172,10 @@ func TestStalledMaster(t *testing.T) {
 // from the one that stood still.
 func TestStalledMasterIsReplaced(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		a := w.stand("a", 10*time.Second)
+		a := w.stand("a")
 		b := w.node("b", advskew(100))
 		w.sleep(5500 * time.Millisecond)
-		a.standStill()
+		a.standStill(10 * time.Second)
 		w.skip(9 * time.Second)
 		b.want("takes over", carp.Master)
 		w.sleep(10 * time.Second)
@@ -217,6 +216,46 @@ func TestSuspended(t *testing.T) {
 				}
 				w.sleep(700 * time.Millisecond)
 				a.want("is master again", carp.Master)
+			})
+		})
+	}
+}
+
+// A frozen master that finds its successor's adverts waiting does not answer them
+// before it has listened.
+func TestStalledMasterReadsNothingFirst(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.stand("a")
+		p := w.peer("p", host())
+		w.sleep(5500 * time.Millisecond)
+		w.journal.Take()
+		a.still.Store(int64(10 * time.Second))
+		for range 5 {
+			p.advertise(1, 100, 0) // the first one wakes it
+			w.sleep(2 * time.Second)
+		}
+		w.sleep(time.Second)
+		w.wantOf("a", "listens", "release", "MASTER -> BACKUP (this host stood still)")
+	})
+}
+
+// Addresses that take long to put on or to announce do not make the node suspect
+// itself.
+func TestSlowAddressesAreNoStall(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		advbase int
+		slow    time.Duration
+	}{{"advbase 1", 1, 3500 * time.Millisecond}, {"sub-second", carp.SubSecond, 60 * time.Millisecond}} {
+		t.Run(c.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				a := w.node("a", func(_ *carp.NodeConfig, g *carp.GroupConfig) { g.AdvBase = c.advbase })
+				a.addrs.Slow(c.slow)
+				w.sleep(time.Minute)
+				a.want("is master", carp.Master)
+				if s := a.Status().Stats; s.Stalls != 0 || s.Preempt != 1 {
+					t.Errorf("%d stalls, %d times master; want none, once", s.Stalls, s.Preempt)
+				}
 			})
 		})
 	}

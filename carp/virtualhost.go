@@ -55,9 +55,10 @@ type HostConfig struct {
 	Replay       ReplayPolicy
 	ReplayWindow time.Duration
 
-	// Counter is where the counters start: a random number, and not 0, which an
-	// OpenBSD node that has not sent anything yet takes for its own. 0 makes a
-	// [Node] draw one. ReplayStrict starts from the clock instead.
+	// Counter is where the counters start: a random number, another one on each
+	// node, and not 0, which an OpenBSD node that has not sent anything yet takes
+	// for its own. 0 makes a [Node] draw one. ReplayStrict starts from the clock
+	// instead, and tells nodes apart by their Seed.
 	Counter uint64
 }
 
@@ -103,8 +104,8 @@ func (c *HostConfig) Validate() error {
 	if !c.Replay.valid() {
 		bad("replay policy %v: want off, loop or strict", c.Replay)
 	}
-	if c.ReplayWindow < 0 {
-		bad("replay window %v: want a positive one", c.ReplayWindow)
+	if w := c.ReplayWindow; w != 0 && (w < minReplayWindow || w > maxReplayWindow) {
+		bad("replay window %v: want %v to %v", w, minReplayWindow, maxReplayWindow)
 	}
 	return errors.Join(errs...)
 }
@@ -114,8 +115,19 @@ func (c *HostConfig) clone() HostConfig {
 	d := *c
 	d.Addresses, d.Peers = slices.Clone(c.Addresses), slices.Clone(c.Peers)
 	d.Allow, d.Source = slices.Clone(c.Allow), slices.Clone(c.Source)
+	for i, p := range d.Peers {
+		d.Peers[i] = plain(p)
+	}
+	for i, p := range d.Allow {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			d.Allow[i] = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+	}
 	return d
 }
+
+// plain is a as packets have it: without zone or v4-in-v6 form.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // families are those that the addresses belong to.
 func (c *HostConfig) families() Families {
@@ -188,6 +200,9 @@ func (v *VirtualHost) configure(c HostConfig) error {
 	}
 	return nil
 }
+
+// String keeps the secret out of logs.
+func (v *VirtualHost) String() string { return fmt.Sprintf("carp.VirtualHost(%d)", v.cfg.VHID) }
 
 // Machine is the state machine, to be looked at.
 func (v *VirtualHost) Machine() *Machine { return v.machine }
@@ -262,12 +277,17 @@ func inspect(p *Packet, anyTTL bool) (Header, error) {
 	}
 }
 
+// family is the family of the addresses of p.
+func (p *Packet) family() Families {
+	if p.Dst.IsValid() {
+		return family(p.Dst)
+	}
+	return family(p.Src)
+}
+
 // receive makes the other checks on h, an advert for our VHID.
 func (v *VirtualHost) receive(now time.Time, p *Packet, h *Header) (Output, error) {
-	f := family(p.Src)
-	if p.Dst.IsValid() {
-		f = family(p.Dst)
-	}
+	f, src := p.family(), plain(p.Src)
 	switch {
 	case !v.addressed(p, f):
 		return Output{}, ErrVHID
@@ -275,7 +295,7 @@ func (v *VirtualHost) receive(now time.Time, p *Packet, h *Header) (Output, erro
 		return Output{}, ErrVersion
 	case PacketType(p.Data) != advert && !v.cfg.AnyType:
 		return Output{}, ErrType
-	case !v.allowed(p.Src):
+	case !v.allowed(src):
 		return Output{}, ErrPeer
 	case !v.key.Verify(h):
 		return Output{}, ErrAuth
@@ -284,7 +304,7 @@ func (v *VirtualHost) receive(now time.Time, p *Packet, h *Header) (Output, erro
 	case v.cfg.Replay == ReplayStrict && !v.fresh.accept(now, h.Counter):
 		return Output{}, ErrReplay
 	}
-	return v.Step(now, Event{Kind: EventAdvert, Advert: *h, Family: f, Lower: v.lower(p.Src)}), nil
+	return v.Step(now, Event{Kind: EventAdvert, Advert: *h, Family: f, Lower: v.lower(src)}), nil
 }
 
 // addressed reports whether the dialect delivers a packet of family f for our
@@ -366,15 +386,28 @@ func (v *VirtualHost) appendTo(dst []Packet, f Families, data []byte) []Packet {
 	return dst
 }
 
-// nextCounter is one more than the last, never 0, and at least the time if that
-// is what our peers go by.
+// nextCounter is one more than the last, and never 0; or the time, if that is what
+// our peers go by.
 func (v *VirtualHost) nextCounter(now time.Time) uint64 {
-	v.counter++
 	if v.cfg.Replay == ReplayStrict {
-		v.counter = max(v.counter, uint64(now.UnixNano()))
+		v.counter = v.nextTime(now)
+		return v.counter
 	}
-	if v.counter == 0 {
+	if v.counter++; v.counter == 0 {
 		v.counter = 1
 	}
 	return v.counter
+}
+
+// timeNode are the bits of a counter that tell nodes apart rather than the time.
+const timeNode = 1<<16 - 1
+
+// nextTime is now, or the next after the last if that is not later, unless the
+// clock was set back so far that our peers would refuse it.
+func (v *VirtualHost) nextTime(now time.Time) uint64 {
+	t := uint64(now.UnixNano())&^timeNode | v.cfg.Seed&timeNode
+	if ahead := int64(v.counter - t); ahead >= 0 && ahead < int64(v.fresh.window/2) {
+		return v.counter + timeNode + 1
+	}
+	return t
 }

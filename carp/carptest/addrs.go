@@ -18,6 +18,7 @@ type Addrs struct {
 
 	mu    sync.Mutex
 	fail  error
+	stuck error
 	slow  time.Duration
 	held  bool
 	calls map[string]int
@@ -27,6 +28,7 @@ type Addrs struct {
 var (
 	_ carp.Addrs      = (*Addrs)(nil)
 	_ carp.AddrSetter = (*Addrs)(nil)
+	_ carp.Yielder    = (*Addrs)(nil)
 )
 
 // FailAcquire makes Acquire and SetAddresses fail with err; nil ends that.
@@ -34,6 +36,13 @@ func (a *Addrs) FailAcquire(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.fail = err
+}
+
+// FailRelease makes Release fail with err; nil ends that.
+func (a *Addrs) FailRelease(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stuck = err
 }
 
 // Slow makes every call take so long.
@@ -50,8 +59,8 @@ func (a *Addrs) Held() bool {
 	return a.held
 }
 
-// Calls is how often a method was called: "acquire", "announce", "release" or
-// "set".
+// Calls is how often a method was called: "acquire", "announce", "yield",
+// "release" or "set".
 func (a *Addrs) Calls(method string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -67,7 +76,7 @@ func (a *Addrs) Addresses() []netip.Prefix {
 
 // Acquire implements [carp.Addrs].
 func (a *Addrs) Acquire(context.Context) error {
-	err := a.call("acquire", true)
+	err := a.call("acquire", &a.fail)
 	if err == nil {
 		a.setHeld(true)
 	}
@@ -75,18 +84,27 @@ func (a *Addrs) Acquire(context.Context) error {
 }
 
 // Announce implements [carp.Addrs].
-func (a *Addrs) Announce(context.Context) error { return a.call("announce", false) }
+func (a *Addrs) Announce(context.Context) error { return a.call("announce", nil) }
 
 // Release implements [carp.Addrs].
 func (a *Addrs) Release(context.Context) error {
-	err := a.call("release", false)
-	a.setHeld(false)
+	err := a.call("release", &a.stuck)
+	if err == nil {
+		a.setHeld(false)
+	}
 	return err
+}
+
+// Yield implements [carp.Yielder]. It is counted, and not in the journal.
+func (a *Addrs) Yield() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.count("yield")
 }
 
 // SetAddresses implements [carp.AddrSetter].
 func (a *Addrs) SetAddresses(_ context.Context, addrs []netip.Prefix) error {
-	if err := a.call("set", true); err != nil {
+	if err := a.call("set", &a.fail); err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -95,21 +113,18 @@ func (a *Addrs) SetAddresses(_ context.Context, addrs []netip.Prefix) error {
 	return nil
 }
 
-// call does what all methods do.
-func (a *Addrs) call(method string, canFail bool) error {
+// call does what most methods do; fail is why it is to fail.
+func (a *Addrs) call(method string, fail *error) (err error) {
 	a.mu.Lock()
-	if a.calls == nil {
-		a.calls = make(map[string]int)
+	a.count(method)
+	slow := a.slow
+	if fail != nil {
+		err = *fail
 	}
-	a.calls[method]++
-	slow, err := a.slow, a.fail
 	a.mu.Unlock()
 
 	if slow > 0 {
 		time.Sleep(slow)
-	}
-	if !canFail {
-		err = nil
 	}
 	if a.Journal != nil {
 		what := method
@@ -119,6 +134,13 @@ func (a *Addrs) call(method string, canFail bool) error {
 		a.Journal.Add(a.Name, what)
 	}
 	return err
+}
+
+func (a *Addrs) count(method string) {
+	if a.calls == nil {
+		a.calls = make(map[string]int)
+	}
+	a.calls[method]++
 }
 
 func (a *Addrs) setHeld(on bool) {

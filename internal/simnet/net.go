@@ -208,10 +208,10 @@ func (n *Net[P]) fire(e event) {
 func (n *Net[P]) arrive(e event) {
 	nd := &n.nodes[e.node]
 	switch {
+	case nd.crashed: // even if it is paused as well
+		n.slots.free(e.slot)
 	case nd.paused:
 		nd.held = append(nd.held, e.slot)
-	case nd.crashed:
-		n.slots.free(e.slot)
 	default:
 		p := n.slots.all[e.slot]
 		n.slots.free(e.slot)

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gocarp/gocarp/carp"
+)
+
+// What a virtual host can be at a time: its state, or one of these two.
+const (
+	stateOff     = "OFF"     // the node has no power
+	stateLeaving = "LEAVING" // MASTER, but has bowed out
+)
+
+// A span is a time and what was during it.
+type span struct {
+	from, to time.Time
+	state    string
+	reason   string // why it began
+}
+
+// A lane is the history of one virtual host, without gaps.
+type lane struct {
+	node, iface string
+	vhid        uint8 // 0: none; the lane is of an interface that a hook enables
+	spans       []span
+}
+
+// newLanes are the lanes of a world, still empty: those of one side together.
+func newLanes(w *world) []lane {
+	var lanes []lane
+	for _, p := range []*port{&w.fw1.lan, &w.fw2.lan, &w.fw1.wan, &w.fw2.wan} {
+		lanes = append(lanes, lane{node: p.fw.name, iface: p.name, vhid: p.vhid})
+	}
+	return lanes
+}
+
+// The states of a lane without a virtual host.
+const (
+	stateEnabled  = "ENABLED"
+	stateDisabled = "DISABLED"
+)
+
+// fill makes the spans of a lane, from the events of a run that ended at end.
+func (l *lane) fill(events []event, end time.Time) {
+	l.enter(epoch, stateOff, "")
+	for _, e := range events {
+		if e.Node == l.node {
+			l.add(e)
+		}
+	}
+	l.spans[len(l.spans)-1].to = end
+}
+
+func (l *lane) add(e event) {
+	ours := e.Interface == l.iface
+	switch e.Kind {
+	case kindAction:
+		switch {
+		case e.Text == "power off":
+			l.enter(e.Time, stateOff, e.Text)
+		case e.Text == "power on" && l.vhid == 0:
+			l.enter(e.Time, stateDisabled, e.Text)
+		case e.Text == "power on":
+			l.enter(e.Time, carp.Init.String(), e.Text)
+		}
+	case kindState:
+		if ours {
+			l.enter(e.Time, e.To, e.Reason)
+		}
+	case kindBowOut:
+		if ours {
+			l.enter(e.Time, stateLeaving, "bowed out")
+		}
+	case kindEnable:
+		if ours {
+			l.enter(e.Time, stateEnabled, "by the hook")
+		}
+	case kindDisable:
+		if ours {
+			l.enter(e.Time, stateDisabled, "by the hook")
+		}
+	}
+}
+
+// enter ends the last span and begins another. Spans that take no time go.
+func (l *lane) enter(at time.Time, state, reason string) {
+	if n := len(l.spans); n > 0 {
+		l.spans[n-1].to = at
+		if !at.After(l.spans[n-1].from) {
+			l.spans = l.spans[:n-1]
+		}
+	}
+	l.spans = append(l.spans, span{from: at, state: state, reason: reason})
+}
+
+// twoMasters are the times during which both nodes are master of a virtual host
+// and none has bowed out, in order and apart from each other.
+func twoMasters(lanes []lane) []span {
+	var all []span
+	for i, a := range lanes {
+		for _, b := range lanes[i+1:] {
+			if a.vhid != 0 && a.vhid == b.vhid {
+				all = append(all, clashes(&a, &b)...)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b span) int { return a.from.Compare(b.from) })
+	var merged []span
+	for _, s := range all {
+		if n := len(merged); n > 0 && !s.from.After(merged[n-1].to) {
+			merged[n-1].to = later(merged[n-1].to, s.to)
+		} else {
+			merged = append(merged, s)
+		}
+	}
+	return merged
+}
+
+// clashes are the times during which both a and b are MASTER.
+func clashes(a, b *lane) []span {
+	var out []span
+	master := carp.Master.String()
+	for _, s := range a.spans {
+		for _, t := range b.spans {
+			c := span{from: later(s.from, t.from), to: s.to}
+			if t.to.Before(c.to) {
+				c.to = t.to
+			}
+			if s.state == master && t.state == master && c.from.Before(c.to) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func total(spans []span) time.Duration {
+	var d time.Duration
+	for _, s := range spans {
+		d += s.to.Sub(s.from)
+	}
+	return d
+}
