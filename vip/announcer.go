@@ -21,6 +21,11 @@ const (
 	AnnounceStop
 )
 
+// contestDelay is how long a contest waits for its answer. Who claims an address
+// may be our successor, whose claim comes together with the advert that makes us
+// yield: there is no answer then ([Applier.Yield]), which would only mislead.
+const contestDelay = 10 * time.Millisecond
+
 // The pause between two announcements that answer a contest doubles from the
 // first to the last of these for as long as the contest goes on.
 const (
@@ -67,11 +72,11 @@ func (a *Announcer) Step(now time.Time, ev AnnouncerEvent) (send bool, deadline 
 	return send, earlier(a.contested, a.refresh)
 }
 
-// contest schedules the answer to a contest: at once if the last one was a
+// contest schedules the answer to a contest: in a moment if the last one was a
 // while ago, else when the pause after it is over.
 func (a *Announcer) contest(now time.Time) {
-	a.contested = now
-	if now.Before(a.quiet) {
+	a.contested = now.Add(contestDelay)
+	if a.contested.Before(a.quiet) {
 		a.contested = a.quiet
 	}
 	if a.pause == 0 || now.After(a.quiet.Add(a.pause)) {

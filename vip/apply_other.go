@@ -26,6 +26,9 @@ func (*Applier) Announce(context.Context) error { return unsupported() }
 // Release fails.
 func (*Applier) Release(context.Context) error { return unsupported() }
 
+// Yield does nothing.
+func (*Applier) Yield() {}
+
 // SetAddresses fails.
 func (*Applier) SetAddresses(context.Context, []netip.Prefix) error { return unsupported() }
 

@@ -24,6 +24,32 @@ func (a *Applier) Acquire(ctx context.Context) error {
 	if _, err := a.reconcile(renew); err != nil {
 		return fmt.Errorf("vip: acquire: %w", errors.Join(err, a.letGo()))
 	}
+	if err := a.awaitDelivery(ctx); err != nil {
+		return fmt.Errorf("vip: acquire: %w", errors.Join(err, a.letGo()))
+	}
+	return nil
+}
+
+// deliveryTimeout bounds the wait for a kernel worker, which takes 0.1 to 20 ms,
+// and longer while others configure interfaces (rtnl_lock).
+const deliveryTimeout = 250 * time.Millisecond
+
+// awaitDelivery waits until the kernel takes in what is sent to the addresses, so
+// that nobody is told of them before. Slower ones are left to themselves.
+func (a *Applier) awaitDelivery(ctx context.Context) error {
+	deadline := time.Now().Add(deliveryTimeout)
+	for _, p := range a.want {
+		for p.Addr().Is6() && time.Now().Before(deadline) {
+			ok, err := a.nl.Delivers(p.Addr())
+			if err != nil || ctx.Err() != nil {
+				return errors.Join(err, ctx.Err())
+			}
+			if ok {
+				break
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
 	return nil
 }
 
@@ -63,6 +89,14 @@ func (a *Applier) Release(context.Context) error {
 		return fmt.Errorf("vip: release: %w", err)
 	}
 	return nil
+}
+
+// Yield ends the announcements and the answers to the claims of others, until the
+// next Announce: a successor has the addresses, or will have, and Release follows.
+func (a *Applier) Yield() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.announcer.Step(time.Now(), AnnounceStop)
 }
 
 // letGo takes all addresses off. An interface that does not exist has none.

@@ -328,18 +328,34 @@ func TestForeignClaims(t *testing.T) {
 	}
 	inject(t, b.client, "lan", na)
 	storm()
+	time.Sleep(5 * contestDelay) // the first answer
+	storm()
 	rounds := 0
 	for _, c := range collect(heard, 1500*time.Millisecond) {
 		if c.Addr == vip6.Addr() {
 			rounds++
 		}
 	}
-	if got := len(collect(claims, 10*time.Millisecond)); got != 51 {
-		t.Errorf("%d claims reported, want 51", got)
+	if got := len(collect(claims, 10*time.Millisecond)); got != 101 {
+		t.Errorf("%d claims reported, want 101", got)
 	}
 	if rounds != 2 {
 		t.Errorf("answered %d times within 1.5 s, want at once and after 1 s", rounds)
 	}
+
+	// Whose successor claims them leaves it at that.
+	a.Yield()
+	collect(heard, 1500*time.Millisecond)
+	storm()
+	if said := len(collect(heard, 1500*time.Millisecond)); said != 0 {
+		t.Errorf("answered %d times after Yield, want none", said)
+	}
+	b.acquire(a)
+	if err := a.Announce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	collect(heard, 100*time.Millisecond)
+	collect(claims, 10*time.Millisecond)
 	b.wantAddrs("after a storm", "lan", both)
 
 	// The machine's own addresses are none of our business.

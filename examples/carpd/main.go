@@ -4,7 +4,8 @@
 //	carpd -i em0 -vhid 1 -passfile /etc/carp.pass -addr 10.0.0.1/24
 //
 // What it takes is one of each, wired here: a transport for the interface
-// (carpnet), something that puts addresses on it (vip), and a node (carp).
+// (carpnet), something that puts addresses on it (vip), and a node (carp) with a
+// demotion counter (demote).
 package main
 
 import (
@@ -21,9 +22,11 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/gocarp/gocarp/carp"
 	"github.com/gocarp/gocarp/carp/carpnet"
+	"github.com/gocarp/gocarp/demote"
 	"github.com/gocarp/gocarp/internal/cli"
 	"github.com/gocarp/gocarp/internal/sched"
 	"github.com/gocarp/gocarp/vip"
@@ -73,19 +76,39 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	if err := share(ctx, o, log); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			err = fmt.Errorf("%w: carpd needs CAP_NET_RAW and CAP_NET_ADMIN", err)
+		}
 		log.Error(err.Error())
 		return cli.Failure
 	}
 	return cli.OK
 }
 
+// refresh is how often a master announces its addresses again, for neighbours that
+// heard another one last: after a split brain, for example.
+const refresh = 5 * time.Second
+
+// lostAddresses is the demotion while the addresses cannot be kept on.
+const lostAddresses = 240
+
 // share takes part until ctx is done.
 func share(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 2)) // one busy goroutine must not hold up the timers
 
+	demotion := new(demote.Counter)
 	addrs, err := vip.Open(vip.Config{
 		Interface: o.iface, Addresses: o.group.Addresses, Mode: o.mac,
-		MAC: vip.HardwareAddr(carp.OpenBSD.VirtualMAC(o.group.VHID)), Logger: log,
+		MAC:                 vip.HardwareAddr(carp.OpenBSD.VirtualMAC(o.group.VHID)),
+		RepeatAnnouncements: refresh, Logger: log,
+		Fault: func(err error) {
+			if err == nil {
+				demotion.Set("lost addresses", 0)
+				return
+			}
+			log.Error("carpd: cannot keep the addresses", "err", err)
+			demotion.Set("lost addresses", lostAddresses)
+		},
 	})
 	if err != nil {
 		return err
@@ -99,7 +122,7 @@ func share(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	o.group.Addrs = addrs
+	o.group.Addrs, o.group.Demote = addrs, demotion
 	o.group.Source = own(o.iface, o.group.Addresses)
 
 	// Scripts run beside the node, in order; the queue never holds it up.
@@ -125,21 +148,26 @@ func share(ctx context.Context, o *options, log *slog.Logger) (err error) {
 	}
 
 	// The addresses are kept in place for as long as the node runs, also while it
-	// bows out.
+	// bows out; and without somebody to keep them, it must not run.
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	keep, done := context.WithCancel(context.WithoutCancel(ctx))
-	kept := make(chan error, 1)
-	go func() { kept <- addrs.Run(keep) }()
-	defer func() {
-		done()
-		if e := <-kept; !errors.Is(e, context.Canceled) {
-			err = errors.Join(err, e)
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		if err := addrs.Run(keep); keep.Err() == nil {
+			fail(err)
 		}
 	}()
+	defer func() { done(); <-kept }()
 
-	go serveSignals(keep, node, o.group.VHID, log)
+	serveSignals(keep, node, o.group.VHID, log)
 	log.Info("carpd: taking part", "interface", o.iface, "vhid", o.group.VHID, "addresses", o.group.Addresses)
-	err = node.Run(ctx)
+	err = node.Run(running)
 	logStatus(node, log)
+	if cause := context.Cause(running); ctx.Err() == nil && cause != nil {
+		err = errors.Join(err, cause)
+	}
 	return err
 }
 

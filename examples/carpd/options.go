@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os/exec"
+	"strconv"
 	"strings"
 
 	"github.com/gocarp/gocarp/carp"
@@ -27,12 +28,16 @@ usage: carpd -i IFACE -vhid N (-pass P | -passfile F) -addr CIDR... [options]
   -advbase N       advert every N seconds, 1 by default; openbsd also takes 0,
                    which leaves advskew/256 s
   -advskew N       plus N/256 s, 0 by default, up to 254: the lowest is preferred
+  -deadratio N     a master is dead after N x advbase, 3 by default; ucarp only
   -preempt         take over from a host that advertises more slowly
-  -peer IP...      send to these hosts instead of the multicast group
+  -peer IP...      send to these hosts instead of the multicast group; freebsd
+                   also takes them to be behind a router
   -dialect D       whose rules to follow: openbsd (default), freebsd or ucarp;
                    also netbsd and freebsd12
   -mac M           real (default): the addresses have the interface's own MAC;
-                   virtual: they have 00:00:5e:00:01:VHID, on a macvlan
+                   virtual: they have 00:00:5e:00:01:VHID, on a macvlan;
+                   rewritten: the same without a macvlan, so that firewall rules
+                   go on seeing IFACE (Linux 6.6)
   -replay P        loop (default), off, or strict: refuse adverts that were
                    recorded; all hosts must run carpd then, with equal clocks
   -up CMD          run at each change to MASTER, as CMD vhid@IFACE MASTER
@@ -70,14 +75,14 @@ type options struct {
 // several values: what follows them and is no flag belongs to them.
 func parseOptions(args []string) (*options, error) {
 	var (
-		o                      = &options{}
-		addrs, peers           []string
-		vhid, advbase, advskew uint
-		pass, passfile         string
-		dialect, mac, replay   string
-		fs                     = flag.NewFlagSet("carpd", flag.ContinueOnError)
-		last                   *[]string // of -addr and -peer, the one given last
-		list                   = func(to *[]string) func(string) error {
+		o                                 = &options{}
+		addrs, peers                      []string
+		vhid, advbase, advskew, ratio, rt uint
+		pass, passfile                    string
+		dialect, mac, replay              string
+		fs                                = flag.NewFlagSet("carpd", flag.ContinueOnError)
+		last                              *[]string // of -addr and -peer, the one given last
+		list                              = func(to *[]string) func(string) error {
 			return func(s string) error {
 				*to, last = append(*to, strings.Split(s, ",")...), to
 				return nil
@@ -86,20 +91,23 @@ func parseOptions(args []string) (*options, error) {
 	)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.iface, "i", "", "")
-	fs.UintVar(&vhid, "vhid", 0, "")
+	number(fs, &vhid, "vhid")
 	fs.StringVar(&pass, "pass", "", "")
 	fs.StringVar(&passfile, "passfile", "", "")
 	fs.Func("addr", "", list(&addrs))
 	fs.Func("peer", "", list(&peers))
-	fs.UintVar(&advbase, "advbase", 1, "")
-	fs.UintVar(&advskew, "advskew", 0, "")
+	advbase = 1
+	number(fs, &advbase, "advbase")
+	number(fs, &advskew, "advskew")
+	ratio = 3
+	number(fs, &ratio, "deadratio")
 	fs.BoolVar(&o.group.Preempt, "preempt", false, "")
 	fs.StringVar(&dialect, "dialect", "openbsd", "")
 	fs.StringVar(&mac, "mac", "real", "")
 	fs.StringVar(&replay, "replay", "loop", "")
 	fs.StringVar(&o.up, "up", "", "")
 	fs.StringVar(&o.down, "down", "", "")
-	fs.IntVar(&o.rt, "rt", 0, "")
+	number(fs, &rt, "rt")
 	fs.BoolVar(&o.dryRun, "n", false, "")
 	o.log.Flags(fs)
 
@@ -127,12 +135,14 @@ func parseOptions(args []string) (*options, error) {
 	o.group.VHID = octet("-vhid", vhid, 1, 255, bad)
 	o.group.AdvSkew = octet("-advskew", advskew, 0, 254, bad)
 	o.group.AdvBase = int(octet("-advbase", advbase, 0, 255, bad))
+	o.group.DeadRatio = int(octet("-deadratio", ratio, 1, 255, bad))
 	if o.group.AdvBase == 0 {
 		o.group.AdvBase = carp.SubSecond
 	}
-	if o.rt < 0 || o.rt > 99 || o.rt == 0 && given["rt"] {
-		bad("-rt %d: want a priority from 1 to 99", o.rt)
+	if rt > 99 || rt == 0 && given["rt"] {
+		bad("-rt %d: want a priority from 1 to 99", rt)
 	}
+	o.rt = int(rt)
 	var err error
 	if o.group.Dialect, err = carp.ParseDialect(dialect); err != nil {
 		bad("-dialect %q: want openbsd, freebsd or ucarp", dialect)
@@ -148,6 +158,18 @@ func parseOptions(args []string) (*options, error) {
 		errs = append(errs, o.group.Validate())
 	}
 	return o, errors.Join(errs...)
+}
+
+// number adds a flag that is a number.
+func number(fs *flag.FlagSet, p *uint, name string) {
+	fs.Func(name, "", func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return errors.New("want a number")
+		}
+		*p = uint(n)
+		return nil
+	})
 }
 
 // octet checks a number's range.
@@ -209,7 +231,7 @@ func (o *options) secret(pass, file string, given map[string]bool, bad func(stri
 		return
 	}
 	if o.group.Dialect == carp.UCarp {
-		bad("the passphrase is longer than %d octets: ucarp refuses it", carp.MaxPassphrase)
+		bad("the passphrase of -pass or -passfile is longer than %d octets: ucarp refuses it", carp.MaxPassphrase)
 		return
 	}
 	o.warnings = append(o.warnings, fmt.Sprintf(
@@ -222,12 +244,15 @@ func (o *options) link(mac string, bad func(string, ...any)) {
 	switch mac {
 	case "real":
 		o.mac = vip.RealMAC
+		return
 	case "virtual":
 		o.mac = vip.VirtualMAC
-		o.group.LinkSrc = o.group.Dialect.VirtualMAC(o.group.VHID)
+	case "rewritten":
+		o.mac = vip.RewrittenMAC
 	default:
-		bad("-mac %q: want real or virtual", mac)
+		bad("-mac %q: want real, virtual or rewritten", mac)
 	}
+	o.group.LinkSrc = o.group.Dialect.VirtualMAC(o.group.VHID)
 }
 
 // plan prints what carpd would do.
@@ -248,7 +273,7 @@ func (o *options) plan(w io.Writer) {
 		fmt.Fprint(w, ", at once from a slower one")
 	}
 	fmt.Fprintf(w, "\nas master: %v with the %v", g.Addresses, o.mac)
-	if o.mac == vip.VirtualMAC {
+	if o.mac != vip.RealMAC {
 		fmt.Fprintf(w, " %v", carp.OpenBSD.VirtualMAC(g.VHID))
 	}
 	fmt.Fprintln(w)
@@ -265,12 +290,12 @@ func (o *options) plan(w io.Writer) {
 
 // checkCommands says early which command could not be run later.
 func (o *options) checkCommands() error {
-	for _, cmd := range []string{o.up, o.down} {
-		if cmd == "" {
+	for _, c := range [...]struct{ flag, cmd string }{{"-up", o.up}, {"-down", o.down}} {
+		if c.cmd == "" {
 			continue
 		}
-		if _, err := exec.LookPath(cmd); err != nil {
-			return fmt.Errorf("cannot be run: %w", err)
+		if _, err := exec.LookPath(c.cmd); err != nil {
+			return fmt.Errorf("%s: want a command that can be run: %w", c.flag, err)
 		}
 	}
 	return nil
