@@ -24,7 +24,12 @@ const (
 // contestDelay is how long a contest waits for its answer. Who claims an address
 // may be our successor, whose claim comes together with the advert that makes us
 // yield: there is no answer then ([Applier.Yield]), which would only mislead.
-const contestDelay = 10 * time.Millisecond
+// Right after an announcement of our own it is the predecessor instead, that spoke
+// at the same moment, and is answered at once.
+const (
+	contestDelay = 10 * time.Millisecond
+	rightAfter   = time.Second
+)
 
 // The pause between two announcements that answer a contest doubles from the
 // first to the last of these for as long as the contest goes on.
@@ -42,6 +47,7 @@ type Announcer struct {
 
 	active    bool
 	refresh   time.Time     // the next one for Refresh; zero: none
+	told      time.Time     // the last AnnounceNow
 	contested time.Time     // the one that a contest waits for; zero: none
 	quiet     time.Time     // no contest is answered before this
 	pause     time.Duration // that led to quiet
@@ -52,7 +58,7 @@ type Announcer struct {
 func (a *Announcer) Step(now time.Time, ev AnnouncerEvent) (send bool, deadline time.Time) {
 	switch ev {
 	case AnnounceNow:
-		a.active, send = true, true
+		a.active, a.told, send = true, now, true
 	case AnnounceStop:
 		*a = Announcer{Refresh: a.Refresh}
 	case AnnounceContested:
@@ -72,10 +78,13 @@ func (a *Announcer) Step(now time.Time, ev AnnouncerEvent) (send bool, deadline 
 	return send, earlier(a.contested, a.refresh)
 }
 
-// contest schedules the answer to a contest: in a moment if the last one was a
-// while ago, else when the pause after it is over.
+// contest schedules the answer to a contest: soon if the last one was a while
+// ago, else when the pause after it is over.
 func (a *Announcer) contest(now time.Time) {
-	a.contested = now.Add(contestDelay)
+	a.contested = now
+	if now.Sub(a.told) >= rightAfter {
+		a.contested = now.Add(contestDelay)
+	}
 	if a.contested.Before(a.quiet) {
 		a.contested = a.quiet
 	}

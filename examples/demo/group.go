@@ -23,6 +23,10 @@ type group struct {
 	packets   []carp.Packet
 }
 
+// refresh is how often a master announces its address again, as carpd does, for
+// those who heard another one last.
+const refresh = 5 * time.Second
+
 // The timers of a group.
 const (
 	timerMachine = iota
@@ -179,5 +183,5 @@ func newGroup(fw *firewall, p *port, timers int) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &group{fw: fw, port: p, vh: vh, timers: timers}, nil
+	return &group{fw: fw, port: p, vh: vh, timers: timers, announcer: vip.Announcer{Refresh: refresh}}, nil
 }
