@@ -24,12 +24,12 @@ const (
 // contestDelay is how long a contest waits for its answer. Who claims an address
 // may be our successor, whose claim comes together with the advert that makes us
 // yield: there is no answer then ([Applier.Yield]), which would only mislead.
-// Right after an announcement of our own it is the predecessor instead, that spoke
-// at the same moment, and is answered at once.
-const (
-	contestDelay = 10 * time.Millisecond
-	rightAfter   = time.Second
-)
+const contestDelay = 10 * time.Millisecond
+
+// For so long after our first announcement it is the predecessor instead, which
+// spoke at the same moment or is slow to yield. It is answered at once, and again
+// after contestDelay, as often as it takes: the neighbours must not stay with it.
+const takeOver = time.Second
 
 // The pause between two announcements that answer a contest doubles from the
 // first to the last of these for as long as the contest goes on.
@@ -47,7 +47,7 @@ type Announcer struct {
 
 	active    bool
 	refresh   time.Time     // the next one for Refresh; zero: none
-	told      time.Time     // the last AnnounceNow
+	taken     time.Time     // the first AnnounceNow
 	contested time.Time     // the one that a contest waits for; zero: none
 	quiet     time.Time     // no contest is answered before this
 	pause     time.Duration // that led to quiet
@@ -58,7 +58,10 @@ type Announcer struct {
 func (a *Announcer) Step(now time.Time, ev AnnouncerEvent) (send bool, deadline time.Time) {
 	switch ev {
 	case AnnounceNow:
-		a.active, a.told, send = true, now, true
+		if !a.active {
+			a.active, a.taken = true, now
+		}
+		send = true
 	case AnnounceStop:
 		*a = Announcer{Refresh: a.Refresh}
 	case AnnounceContested:
@@ -82,15 +85,19 @@ func (a *Announcer) Step(now time.Time, ev AnnouncerEvent) (send bool, deadline 
 // ago, else when the pause after it is over.
 func (a *Announcer) contest(now time.Time) {
 	a.contested = now
-	if now.Sub(a.told) >= rightAfter {
+	fresh := now.Sub(a.taken) < takeOver
+	if !fresh {
 		a.contested = now.Add(contestDelay)
 	}
 	if a.contested.Before(a.quiet) {
 		a.contested = a.quiet
 	}
-	if a.pause == 0 || now.After(a.quiet.Add(a.pause)) {
+	switch {
+	case fresh:
+		a.pause = contestDelay
+	case a.pause < contestPauseMin || now.After(a.quiet.Add(a.pause)):
 		a.pause = contestPauseMin // the last contest has ended
-	} else {
+	default:
 		a.pause = min(2*a.pause, contestPauseMax)
 	}
 	a.quiet = a.contested.Add(a.pause)

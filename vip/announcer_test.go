@@ -44,17 +44,35 @@ func TestAnnouncer(t *testing.T) {
 		}},
 		{"a lasting contest is answered ever more slowly", 0, []step{
 			{0, AnnounceNow, true, none},
-			{0, AnnounceContested, true, none},
-			{10 * ms, AnnounceContested, false, 1 * s},
-			{20 * ms, AnnounceContested, false, 1 * s},
-			{1 * s, AnnounceTimer, true, none},
-			{1*s + 1, AnnounceContested, false, 3 * s},
-			{3 * s, AnnounceTimer, true, none},
-			{4 * s, AnnounceContested, false, 7 * s},
-			{7 * s, AnnounceTimer, true, none},
+			{2 * s, AnnounceContested, false, 2*s + 10*ms},
+			{2*s + 5*ms, AnnounceContested, false, 2*s + 10*ms},
+			{2*s + 10*ms, AnnounceTimer, true, none},
+			{2*s + 20*ms, AnnounceContested, false, 3*s + 10*ms},
+			{3*s + 10*ms, AnnounceTimer, true, none},
+			{3*s + 20*ms, AnnounceContested, false, 5*s + 10*ms},
+			{5*s + 10*ms, AnnounceTimer, true, none},
+			{6 * s, AnnounceContested, false, 9*s + 10*ms},
+			{9*s + 10*ms, AnnounceTimer, true, none},
 			{100 * s, AnnounceContested, false, 100*s + 10*ms}, // a new one
 			{100*s + 10*ms, AnnounceTimer, true, none},
 			{100*s + 20*ms, AnnounceContested, false, 101*s + 10*ms},
+		}},
+		{"a predecessor that goes on is answered at once", 0, []step{
+			{0, AnnounceNow, true, none},
+			{0, AnnounceContested, true, none},
+			{1 * ms, AnnounceContested, false, 10 * ms},
+			{10 * ms, AnnounceTimer, true, none},
+			{30 * ms, AnnounceContested, true, none},
+			{900 * ms, AnnounceContested, true, none},
+			{1 * s, AnnounceContested, false, 1*s + 10*ms},
+		}},
+		{"a repeated announcement is no take-over", 0, []step{
+			{0, AnnounceNow, true, none},
+			{2 * s, AnnounceNow, true, none},
+			{2*s + 1*ms, AnnounceContested, false, 2*s + 11*ms},
+			{2*s + 5*ms, AnnounceStop, false, none},
+			{3 * s, AnnounceNow, true, none},
+			{3*s + 1*ms, AnnounceContested, true, none},
 		}},
 		{"a contest by the one we yield to is not answered", 0, []step{
 			{0, AnnounceNow, true, none},
@@ -64,9 +82,9 @@ func TestAnnouncer(t *testing.T) {
 		}},
 		{"a told announcement answers a waiting contest", 0, []step{
 			{0, AnnounceNow, true, none},
-			{0, AnnounceContested, true, none},
-			{10 * ms, AnnounceContested, false, 1 * s},
-			{20 * ms, AnnounceNow, true, none},
+			{2 * s, AnnounceContested, false, 2*s + 10*ms},
+			{2*s + 5*ms, AnnounceNow, true, none},
+			{2*s + 10*ms, AnnounceTimer, false, none},
 		}},
 	}
 	for _, tt := range tests {
@@ -97,8 +115,8 @@ func TestAnnouncerStorm(t *testing.T) {
 			sent++
 		}
 	}
-	// 1+2+4+...+32 s, then one every 64 s
-	if sent < 50 || sent > 70 {
+	// Each of the first second's 20, then after 1+2+4+...+32 s, then one every 64 s.
+	if sent < 70 || sent > 90 {
 		t.Errorf("%d answers in an hour, want one a minute", sent)
 	}
 }

@@ -312,7 +312,7 @@ func TestForeignClaims(t *testing.T) {
 	if err := a.Announce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	collect(heard, 100*time.Millisecond)
+	collect(heard, takeOver)
 
 	reply := foreignClaim(t)
 	mac := b.fw.MAC("lan")
