@@ -113,6 +113,10 @@ func (p *program) bytes() []byte {
 // maxInstructions keeps every jump within its 16 bits.
 const maxInstructions = 1<<15 - 1
 
+// loadTries is how often a program is handed to the kernel if a signal cuts its
+// check short, which is how Go's runtime preempts a thread.
+const loadTries = 20
+
 // load hands the program to the kernel, which checks it. If it refuses, the
 // program is loaded once more to get the reason.
 func (p *program) load() (*os.File, error) {
@@ -120,6 +124,9 @@ func (p *program) load() (*os.File, error) {
 		return nil, fmt.Errorf("eBPF program of %d instructions: too many addresses", len(p.ins))
 	}
 	f, err := p.tryLoad(nil)
+	for tries := 1; errors.Is(err, unix.EAGAIN) && tries < loadTries; tries++ {
+		f, err = p.tryLoad(nil)
+	}
 	if err == nil {
 		return f, nil
 	}
