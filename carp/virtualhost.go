@@ -20,10 +20,11 @@ type HostConfig struct {
 	// authenticated with each advert. The prefix lengths are not.
 	Addresses []netip.Prefix
 
-	// LLAddr is the virtual MAC if it was set by hand (ifconfig lladdr) and is not
-	// that of the interface below. It is hashed and must be the same on all nodes,
-	// which must all be OpenBSD or this package.
-	LLAddr HardwareAddr
+	// LLAddr is the virtual MAC if it was set by hand (ifconfig lladdr), and
+	// ParentLLAddr that of the interface below. Unless it is the latter, or the one
+	// that the virtual host has anyway, it is hashed and must be the same on all
+	// nodes, which must all be OpenBSD or this package (carp_hmac_prepare_ctx).
+	LLAddr, ParentLLAddr HardwareAddr
 
 	// LinkSrc is the Ethernet source of the adverts. Zero means the interface's
 	// own; see [Dialect.VirtualMAC].
@@ -129,6 +130,14 @@ func (c *HostConfig) clone() HostConfig {
 // plain is a as packets have it: without zone or v4-in-v6 form.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
+// hashedLLAddr is the virtual MAC as far as it enters the digest.
+func (c *HostConfig) hashedLLAddr() HardwareAddr {
+	if c.LLAddr == c.ParentLLAddr || c.LLAddr == c.Dialect.VirtualMAC(c.VHID) {
+		return HardwareAddr{}
+	}
+	return c.LLAddr
+}
+
 // families are those that the addresses belong to.
 func (c *HostConfig) families() Families {
 	var f Families
@@ -185,7 +194,7 @@ func (v *VirtualHost) configure(c HostConfig) error {
 		addrs[i] = p.Addr()
 	}
 	key, err := NewKey(KeyConfig{
-		Secret: c.Secret, VHID: c.VHID, Addrs: addrs, LLAddr: c.LLAddr, Digest: c.Dialect.traits().digest,
+		Secret: c.Secret, VHID: c.VHID, Addrs: addrs, LLAddr: c.hashedLLAddr(), Digest: c.Dialect.traits().digest,
 	})
 	if err != nil {
 		return err
@@ -224,7 +233,7 @@ func (v *VirtualHost) Reconfigure(now time.Time, c HostConfig, act func(Output))
 	if c.Config != old.Config {
 		act(v.Step(now, Event{Kind: EventConfig, Config: c.Config}))
 	}
-	if c.Secret != old.Secret || c.LLAddr != old.LLAddr {
+	if c.Secret != old.Secret || c.hashedLLAddr() != old.hashedLLAddr() {
 		act(v.Step(now, Event{Kind: EventKey}))
 	}
 	if added, removed := less(c.Addresses, old.Addresses), less(old.Addresses, c.Addresses); added || removed {

@@ -26,6 +26,7 @@ func TestMeasure(t *testing.T) {
 		runs int
 	}{
 		{"advbase 0 advskew 13", []string{"-advbase", "0", "-advskew", "13"}, []string{"-advbase", "0", "-advskew", "14"}, n},
+		{"advbase 0 advskew 2", []string{"-advbase", "0", "-advskew", "2"}, []string{"-advbase", "0", "-advskew", "3"}, n},
 		{"advbase 1", nil, []string{"-advskew", "1"}, max(n/5, 1)},
 	} {
 		for _, rt := range [][]string{nil, {"-rt", "50"}} {
