@@ -93,8 +93,11 @@ func (c *HostConfig) Validate() error {
 		bad("%d addresses: want at most %d", n, MaxAddresses)
 	}
 	for _, p := range c.Peers {
-		if !p.IsValid() || p.IsUnspecified() {
+		switch {
+		case !p.IsValid() || p.IsUnspecified():
 			bad("peer %v: not an address", p)
+		case len(c.Addresses) > 0 && family(p)&c.families() == 0:
+			bad("peer %v: no virtual address is of its family, so nothing is sent to it", p)
 		}
 	}
 	for _, p := range c.Allow {

@@ -78,7 +78,10 @@ func Open(cfg Config) (*Applier, error) {
 }
 
 func (a *Applier) open() error {
-	var err error
+	err := privileged()
+	if err != nil {
+		return err
+	}
 	if a.ns, err = currentNamespace(); err != nil {
 		return err
 	}

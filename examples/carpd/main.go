@@ -33,7 +33,9 @@ import (
 )
 
 func main() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads any more must not kill us
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second one ends the program at once
 	code := run(ctx, cli.TakeArgs("pass"), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -53,11 +55,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "carpd: %v\nRun carpd -h for usage.\n", err)
 		return cli.Usage
 	}
-	log, err := o.log.Logger(stderr)
+	log, flush, err := o.log.Daemon(stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "carpd: %v\n", err)
 		return cli.Usage
 	}
+	defer flush()
 	for _, w := range o.warnings {
 		log.Warn(w)
 	}
@@ -127,12 +130,8 @@ func share(ctx context.Context, o *options, log *slog.Logger) (err error) {
 
 	// Scripts run beside the node, in order; the queue never holds it up.
 	changes := make(chan carp.Change, 1024)
-	scripts := make(chan struct{})
-	go func() {
-		defer close(scripts)
-		runScripts(changes, o.up, o.down, log)
-	}()
-	defer func() { close(changes); <-scripts }()
+	scripts := startScripts(changes, o.up, o.down, log)
+	defer scripts.finish()
 
 	node, err := carp.NewNode(carp.NodeConfig{
 		Interface: o.iface,

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gocarp/gocarp/carp"
 	"github.com/gocarp/gocarp/internal/cli"
@@ -50,10 +51,10 @@ usage: carpd -i IFACE -vhid N (-pass P | -passfile F) -addr CIDR... [options]
   -h               this text
 
 Commands find CARP_VHID, CARP_IF, CARP_STATE, CARP_PREV, CARP_REASON and CARP_SEQ
-in their environment. They run one after the other; none is left out.
+in their environment. They run one after the other; what is left after the end has 10 seconds.
 
 SIGTERM and SIGINT bow out: the addresses stay until another host has them, at
-most a second. SIGUSR1 logs the state and the counters. SIGUSR2 bows out, and
+most a second; a second signal ends carpd at once. SIGUSR1 logs the state and the counters. SIGUSR2 bows out, and
 takes part again a few seconds later.
 
 Exit code: 0 ok, 1 failure at run time, 2 wrong usage.
@@ -111,16 +112,20 @@ func parseOptions(args []string) (*options, error) {
 	fs.BoolVar(&o.dryRun, "n", false, "")
 	o.log.Flags(fs)
 
-	for rest := args; ; {
+	for rest, before := args, ""; ; {
 		if err := fs.Parse(rest); err != nil {
 			return nil, err
 		}
-		if rest = fs.Args(); len(rest) == 0 {
+		if len(fs.Args()) == 0 {
 			break
 		}
-		if last == nil {
-			return nil, fmt.Errorf("%q: want a flag", rest[0])
+		if read := rest[:len(rest)-len(fs.Args())]; len(read) > 0 {
+			before = listFlag(read)
 		}
+		if before == "" { // it may be a word of the passphrase: not quoted
+			return nil, errors.New("a word is neither a flag nor the value of one: want a flag")
+		}
+		rest = fs.Args()
 		*last, rest = append(*last, rest[0]), rest[1:]
 	}
 
@@ -172,6 +177,19 @@ func number(fs *flag.FlagSet, p *uint, name string) {
 	})
 }
 
+// listFlag is the flag that more values may follow, if args end in one.
+func listFlag(args []string) string {
+	name := args[len(args)-1]
+	if !strings.Contains(name, "=") && len(args) > 1 {
+		name = args[len(args)-2]
+	}
+	name, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimPrefix(name, "-"), "-"), "=")
+	if name == "addr" || name == "peer" {
+		return name
+	}
+	return ""
+}
+
 // octet checks a number's range.
 func octet(name string, v, low, high uint, bad func(string, ...any)) uint8 {
 	if v < low || v > high {
@@ -219,6 +237,9 @@ func (o *options) secret(pass, file string, given map[string]bool, bad func(stri
 	case given["pass"] == given["passfile"]:
 		bad("want either -pass or -passfile")
 		return
+	case given["pass"] && pass == "":
+		bad("-pass: want a passphrase, it is empty")
+		return
 	case given["passfile"]:
 		var err error
 		if pass, err = cli.ReadSecret(file); err != nil {
@@ -264,7 +285,7 @@ func (o *options) plan(w io.Writer) {
 	}
 	h := carp.Header{AdvBase: uint8(base), AdvSkew: g.AdvSkew}
 	fmt.Fprintf(w, "interface %s: vhid %d, dialect %v, replay %v\n", o.iface, g.VHID, g.Dialect, g.Replay)
-	fmt.Fprintf(w, "adverts: every %v (advbase %d advskew %d)", max(h.Interval(), 1), base, g.AdvSkew)
+	fmt.Fprintf(w, "adverts: every %v (advbase %d advskew %d)", max(h.Interval(), time.Second/256), base, g.AdvSkew)
 	if len(g.Peers) > 0 {
 		fmt.Fprintf(w, " to %v", g.Peers)
 	}

@@ -66,7 +66,8 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{"nothing", nil, []string{"-i: want", "-vhid 0: want 1 to 255", "-addr: want", "-pass or -passfile"}},
 		{"unknown flag", good("-vhids", "1"), []string{"-vhids"}},
-		{"stray word before any list", []string{"lan", "-vhid", "7"}, []string{`"lan"`, "want a flag"}},
+		{"stray word before any list", []string{"lan", "-vhid", "7"}, []string{"want a flag"}},
+		{"stray word after another flag", []string{"-addr", "10.0.0.1/24", "-pass", "my", "secret"}, []string{"want a flag"}},
 		{"stray word is an address", good("lan"), []string{`-addr "lan"`, "want an address like"}},
 		{"vhid word", good("-vhid", "seven"), []string{"-vhid", `"seven"`, "want a number"}},
 		{"vhid range", good("-vhid", "256"), []string{"-vhid 256", "want 1 to 255"}},

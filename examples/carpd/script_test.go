@@ -58,8 +58,7 @@ func TestScripts(t *testing.T) {
 		seq++
 		changes <- carp.Change{VHID: 7, Interface: "em0", From: c.from, To: c.to, Reason: c.why, Seq: seq}
 	}
-	close(changes)
-	runScripts(changes, path, path, slog.New(slog.DiscardHandler))
+	startScripts(changes, path, path, slog.New(slog.DiscardHandler)).finish()
 	want := []string{
 		"7@em0 BACKUP: 7 em0 BACKUP from INIT, up and running, 1",
 		"7@em0 MASTER: 7 em0 MASTER from BACKUP, master timed out, 2",
@@ -79,8 +78,7 @@ func TestScriptChoice(t *testing.T) {
 		changes := make(chan carp.Change, 2)
 		changes <- carp.Change{VHID: 7, Interface: "em0", To: carp.Backup}
 		changes <- carp.Change{VHID: 7, Interface: "em0", To: carp.Master}
-		close(changes)
-		runScripts(changes, tt.up, tt.down, slog.New(slog.DiscardHandler))
+		startScripts(changes, tt.up, tt.down, slog.New(slog.DiscardHandler)).finish()
 		if got := readLines(t, file); len(got) != 1 || !strings.HasPrefix(got[0], "7@em0 "+tt.want+":") {
 			t.Errorf("up %t, down %t: calls %q", tt.up != "", tt.down != "", got)
 		}
@@ -93,11 +91,21 @@ func TestScriptFails(t *testing.T) {
 	changes := make(chan carp.Change, 2)
 	changes <- carp.Change{VHID: 7, Interface: "em0", To: carp.Master, Seq: 1}
 	changes <- carp.Change{VHID: 7, Interface: "em0", To: carp.Master, Seq: 2}
-	close(changes)
-	runScripts(changes, script(t, `echo "call $CARP_SEQ"; exit 3`), "", slog.New(slog.NewTextHandler(&out, nil)))
+	startScripts(changes, script(t, `echo "call $CARP_SEQ"; exit 3`), "", slog.New(slog.NewTextHandler(&out, nil))).finish()
 	for _, want := range []string{"call 1", "call 2", "exit status 3", "command failed"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the log:\n%s", want, out.String())
 		}
+	}
+}
+
+// TestScriptFlood: of a command that says too much, the beginning is logged.
+func TestScriptFlood(t *testing.T) {
+	var out bytes.Buffer
+	changes := make(chan carp.Change, 1)
+	changes <- carp.Change{VHID: 7, Interface: "em0", To: carp.Master}
+	startScripts(changes, script(t, `head -c 1000000 /dev/zero | tr '\\0' x`), "", slog.New(slog.NewTextHandler(&out, nil))).finish()
+	if n := strings.Count(out.String(), "x"); n < outputLimit || n > outputLimit+100 {
+		t.Errorf("%d octets of output logged, want %d", n, outputLimit)
 	}
 }

@@ -47,6 +47,17 @@ func (l *Logging) Logger(w io.Writer) (*slog.Logger, error) {
 	return nil, fmt.Errorf("-log %q: want text or json", l.format)
 }
 
+// Daemon is a Logger for what must not wait for its log. Call flush at the end.
+func (l *Logging) Daemon(w io.Writer) (log *slog.Logger, flush func(), err error) {
+	direct, err := l.Logger(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	q := NewQueue(w, func(n uint64) { direct.Warn("lines of this log are lost", "lines", n) })
+	log, err = l.Logger(q)
+	return log, q.Flush, err
+}
+
 // maxSecretFile is more than any passphrase needs: whoever names a device or a
 // disk image by mistake is told so.
 const maxSecretFile = 4096
