@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/internal/cli"
 )
 
 // A keyring holds the keys to try for each virtual host ID.
@@ -176,11 +175,11 @@ func (g *group) set(keyword, value string) error {
 	case "pass":
 		g.pass = value
 	case "passfile":
-		b, err := os.ReadFile(value)
+		pass, err := cli.ReadSecret(value)
 		if err != nil {
 			return fmt.Errorf("passfile: %w", err)
 		}
-		g.pass = string(bytes.TrimRight(b, "\r\n"))
+		g.pass = pass
 	case "lladdr":
 		mac, err := net.ParseMAC(value)
 		if err != nil || len(mac) != len(g.lladdr) {
