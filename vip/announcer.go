@@ -17,7 +17,7 @@ const (
 	// repaired. Neighbours may believe something wrong.
 	AnnounceContested
 
-	// AnnounceStop: the addresses were released.
+	// AnnounceStop: the addresses were released, or a successor takes them.
 	AnnounceStop
 )
 

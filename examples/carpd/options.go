@@ -54,7 +54,7 @@ Commands find CARP_VHID, CARP_IF, CARP_STATE, CARP_PREV, CARP_REASON and CARP_SE
 in their environment. They run one after the other; what is left after the end has 10 seconds.
 
 SIGTERM and SIGINT bow out: the addresses stay until another host has them, at
-most a second; a second signal ends carpd at once. SIGUSR1 logs the state and the counters. SIGUSR2 bows out, and
+most a second, or a few with -advbase 0; a second signal ends carpd at once. SIGUSR1 logs the state and the counters. SIGUSR2 bows out, and
 takes part again a few seconds later.
 
 Exit code: 0 ok, 1 failure at run time, 2 wrong usage.
