@@ -13,7 +13,8 @@ import (
 )
 
 // DefaultOverlap is how long a former master keeps its addresses after its
-// successor was heard, which is about when the neighbours hear of it too.
+// successor was heard, which is about when the neighbours hear of it too: what
+// they have sent before is answered.
 const DefaultOverlap = 50 * time.Millisecond
 
 // A GroupConfig is a virtual host on a [Node]: the part of a redundancy group
@@ -30,9 +31,9 @@ type GroupConfig struct {
 	Demote Demoter
 
 	// Overlap is how long to keep the addresses when another master is heard.
-	// 0 means [DefaultOverlap], or not at all if LinkSrc is set: the switch sends
-	// everything to the new master then, and an answer of ours would turn it
-	// round. Negative means not at all; a minute is the most.
+	// 0 means [DefaultOverlap]; but if LinkSrc is set, the switch sends everything
+	// to the new master then, and an answer of ours would turn it round: not at all,
+	// unless Addrs is a [Silencer]. Negative means not at all; a minute is the most.
 	Overlap time.Duration
 
 	// Down keeps the group in INIT until [Node.Up].
@@ -57,11 +58,9 @@ func (c *GroupConfig) Validate() error {
 	return err
 }
 
+// overlap is how long to keep the addresses, if they may be kept.
 func (c *GroupConfig) overlap() time.Duration {
-	switch {
-	case c.Overlap < 0 || c.Overlap == 0 && c.LinkSrc != (HardwareAddr{}):
-		return 0
-	case c.Overlap == 0:
+	if c.Overlap == 0 {
 		return DefaultOverlap
 	}
 	return c.Overlap
@@ -176,7 +175,7 @@ func (g *group) act(now time.Time, out Output) {
 		if out.Advert.BowOut() {
 			g.yield()
 		}
-		g.send(now, out.Advert)
+		g.send(now, out.Advert, out.Advert.BowOut() || out.To != Master)
 	}
 	if out.Announce && !repeat {
 		g.announce()
@@ -207,8 +206,7 @@ func (g *group) enter(now time.Time, out Output) {
 		g.node.stats.preempt.Add(1)
 		g.releaseAt, g.releaseErr = time.Time{}, nil // if they were still there, they stay
 		g.report()
-	case out.From == Master && succeeded(out.Reason) && g.cfg.overlap() > 0:
-		g.yield()
+	case out.From == Master && succeeded(out.Reason) && g.outlast():
 		g.releaseAt = now.Add(g.cfg.overlap())
 	case out.From == Master || g.releaseAt.IsZero():
 		g.release(now)
@@ -252,12 +250,17 @@ func (g *group) schedule() {
 }
 
 // send signs h and transmits it for each family. An advert is sent if one of its
-// destinations could be: a peer that cannot be reached is no fault of ours.
-func (g *group) send(now time.Time, h Header) {
+// destinations could be: a peer that cannot be reached is no fault of ours. The
+// last one of a master leaves from the interface's own MAC: a successor may have
+// moved the switch already, which would turn round.
+func (g *group) send(now time.Time, h Header, last bool) {
 	n := g.node
 	n.outgoing = g.vh.AppendPackets(n.outgoing[:0], now, h)
 	var sent, failed Families
 	for _, p := range n.outgoing {
+		if last {
+			p.LinkSrc = HardwareAddr{}
+		}
 		if err := g.write(p); err != nil {
 			g.log.Warn("carp: cannot send an advert", "dst", p.Dst, "err", err)
 			failed |= p.family()

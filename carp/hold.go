@@ -57,6 +57,23 @@ func (g *group) announce() {
 	}
 }
 
+// outlast tells the addresses that a successor has them, and reports whether they
+// may be kept for the overlap.
+func (g *group) outlast() bool {
+	if g.cfg.Overlap < 0 {
+		return false
+	}
+	if s, ok := g.cfg.Addrs.(Silencer); ok {
+		err := s.Silence()
+		if err != nil {
+			g.log.Warn("carp: cannot keep the addresses for a moment", "err", err)
+		}
+		return err == nil
+	}
+	g.yield()
+	return g.cfg.Overlap > 0 || g.cfg.LinkSrc == (HardwareAddr{})
+}
+
 // yield tells the addresses that a successor takes them.
 func (g *group) yield() {
 	if y, ok := g.cfg.Addrs.(Yielder); ok {

@@ -39,9 +39,19 @@ type AddrSetter interface {
 
 // A Yielder is an [Addrs] that defends its addresses when others claim them. Yield
 // tells it that a successor does so rightly: it keeps them until Release, but
-// leaves its neighbours alone until the next Acquire.
+// leaves its neighbours alone until the next Acquire. It is called before a bow-out
+// and when a successor is heard.
 type Yielder interface {
 	Yield()
+}
+
+// A Silencer is an [Addrs] that can keep addresses unnoticed which share a hardware
+// address with those of the successor: what still comes in for them is answered, but
+// nothing leaves from that hardware address, which would turn a switch round. Silence
+// is called instead of Yield, and implies it, when a successor is heard; it holds
+// until Release or the next Acquire. If it fails, Release follows at once.
+type Silencer interface {
+	Silence() error
 }
 
 // A Demoter is the demotion counter of a virtual host: package demote has the

@@ -1,10 +1,16 @@
 package carp_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/carp/carptest"
 )
 
 // The order of the comment of [carp.Addrs], there and back.
@@ -99,8 +105,122 @@ func TestNodeHandsOver(t *testing.T) {
 	})
 }
 
+// A silencer is an Addrs that can keep its addresses unnoticed, or says that it
+// cannot.
+type silencer struct {
+	*carptest.Addrs
+	err error
+}
+
+func (s *silencer) Silence() error {
+	s.Journal.Add(s.Name, "silence")
+	return s.err
+}
+
+func silent(err error) func(*carp.NodeConfig, *carp.GroupConfig) {
+	return func(_ *carp.NodeConfig, g *carp.GroupConfig) {
+		g.LinkSrc = carp.OpenBSD.VirtualMAC(1)
+		g.Addrs = &silencer{g.Addrs.(*carptest.Addrs), err}
+	}
+}
+
 // With a MAC of its own for the virtual host, an answer from the old master
-// would turn the switch round: no overlap.
+// would turn the switch round: no overlap, unless its addresses can be silenced.
+func TestNodeSilence(t *testing.T) {
+	errMute := errors.New("no")
+	for _, test := range []struct {
+		sentence string
+		err      error
+		overlap  time.Duration
+		want     time.Duration // -1: released without silence
+	}{
+		{"by default", nil, 0, 50 * time.Millisecond},
+		{"for longer", nil, time.Second, time.Second},
+		{"never", nil, -1, -1},
+		{"impossible", errMute, 0, 0},
+		{"impossible, though asked for", errMute, time.Second, 0},
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.node("a", advskew(100), silent(test.err), func(_ *carp.NodeConfig, g *carp.GroupConfig) { g.Overlap = test.overlap })
+			p := w.peer("p", host())
+			w.skip(4 * time.Second)
+			p.advertise(1, 0, 0)
+			w.sleep(max(test.want-time.Millisecond, 0))
+			lines := []string{"p advert 1/0"}
+			if test.want >= 0 {
+				lines = append(lines, "a silence")
+			}
+			if test.want > 0 {
+				w.want(test.sentence+", not yet", lines...)
+				w.sleep(2 * time.Millisecond)
+				lines = nil
+			}
+			w.want(test.sentence, append(lines, "a release", "a MASTER -> BACKUP (heard a faster master)")...)
+		})
+	}
+}
+
+// Whoever bows out has nothing to be silent about before a successor is there, and
+// a second hand-over within the overlap of the first has one of its own.
+func TestNodeHandsOverTwice(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.node("a", advskew(100), silent(nil))
+		p := w.peer("p", host())
+		w.skip(4 * time.Second)
+		p.advertise(1, 0, 0)
+		w.sleep(30 * time.Millisecond)
+		p.advertise(255, 255, 0)
+		w.want("returns in the middle of the overlap", "p advert 1/0", "a silence", "p advert 255/255",
+			"a acquire", "a advert 1/100", "a announce",
+			"a MASTER -> BACKUP (heard a faster master)", "a BACKUP -> MASTER (master bowed out)")
+		a.cancel()
+		w.want("bows out", "a advert 255/255")
+		w.sleep(5 * time.Millisecond)
+		p.advertise(1, 0, 0)
+		w.want("has a successor once more", "p advert 1/0", "a silence")
+		w.sleep(49 * time.Millisecond)
+		w.want("overlaps again, as long as before")
+		w.sleep(2 * time.Millisecond)
+		w.want("lets go", "a release", "a MASTER -> INIT (handed over)")
+	})
+}
+
+// The last advert of a master, which a successor's may have overtaken, must not
+// turn the switch round; and those before must turn it.
+func TestNodeLastAdvert(t *testing.T) {
+	vmac := carp.OpenBSD.VirtualMAC(1)
+	for _, test := range []struct {
+		sentence string
+		change   func(*carp.NodeConfig, *carp.GroupConfig)
+		leave    func(*testNode, *peer)
+		last     string
+	}{
+		{"a bow-out", dialect(carp.OpenBSD), func(a *testNode, _ *peer) { a.cancel() }, "255/255"},
+		{"a bow-out without a wait", func(_ *carp.NodeConfig, g *carp.GroupConfig) { g.Linger = -1 },
+			func(a *testNode, _ *peer) { a.cancel() }, "255/255"},
+		{"ucarp's answer to a better master", dialect(carp.UCarp), func(_ *testNode, p *peer) { p.advertise(1, 0, 0) }, "1/100"},
+	} {
+		inWorld(t, func(t *testing.T, w *world) {
+			var sent []string
+			w.seg.Tap(func(r carptest.Record) {
+				if h := r.Header(); r.From == "a" {
+					sent = append(sent, fmt.Sprintf("%d/%d %v", h.AdvBase, h.AdvSkew, r.Packet.LinkSrc))
+				}
+			})
+			a := w.node("a", advskew(100), test.change, func(_ *carp.NodeConfig, g *carp.GroupConfig) { g.LinkSrc = vmac })
+			p := w.peer("p", host())
+			w.skip(4 * time.Second)
+			test.leave(a, p)
+			synctest.Wait()
+			want := []string{fmt.Sprint("1/100 ", vmac), fmt.Sprint(test.last, " ", carp.HardwareAddr{})}
+			if diff := cmp.Diff(want, sent); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.sentence, diff)
+			}
+		})
+	}
+}
+
+// Addresses that cannot be silenced are kept if nothing turns the switch round.
 func TestNodeOverlap(t *testing.T) {
 	for _, test := range []struct {
 		sentence string

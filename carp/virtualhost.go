@@ -27,7 +27,8 @@ type HostConfig struct {
 	LLAddr, ParentLLAddr HardwareAddr
 
 	// LinkSrc is the Ethernet source of the adverts. Zero means the interface's
-	// own; see [Dialect.VirtualMAC].
+	// own; see [Dialect.VirtualMAC]. A [Node] sends the last advert of a master, a
+	// bow-out for example, from the interface's own in any case.
 	LinkSrc HardwareAddr
 
 	// Peers receive the adverts instead of the multicast groups: OpenBSD's

@@ -15,9 +15,9 @@ import (
 // An Applier puts the addresses of one virtual host on an interface and takes
 // them off again.
 //
-// Acquire, Announce, Release and SetAddresses may be called from one goroutine
-// while Run runs in another. Everything happens in the network namespace that
-// Open was called in.
+// Acquire, Announce, Yield, Silence, Release and SetAddresses may be called from
+// one goroutine while Run runs in another. Everything happens in the network
+// namespace that Open was called in.
 type Applier struct {
 	cfg Config
 	log *slog.Logger
@@ -35,6 +35,7 @@ type Applier struct {
 	mu     sync.Mutex // guards what follows; held during system calls, never during callbacks
 	closed bool
 	held   bool           // the addresses shall be on
+	silent bool           // and nobody shall be told: see Silence
 	want   []netip.Prefix // what shall be on when held
 
 	// placed are addresses that may be on the target because of us. One stays

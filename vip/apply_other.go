@@ -29,6 +29,9 @@ func (*Applier) Release(context.Context) error { return unsupported() }
 // Yield does nothing.
 func (*Applier) Yield() {}
 
+// Silence fails.
+func (*Applier) Silence() error { return unsupported() }
+
 // SetAddresses fails.
 func (*Applier) SetAddresses(context.Context, []netip.Prefix) error { return unsupported() }
 

@@ -24,7 +24,9 @@
 //	defer a.Close()
 //	go a.Run(ctx)
 //
-// Acquire, Announce and Release are what package carp calls Addrs.
+// Acquire, Announce and Release are what package carp calls Addrs. Yield makes it a
+// Yielder and Silence a Silencer: a master that has a successor keeps the addresses
+// for a moment, answers what was on its way, and is noticed by nobody else.
 //
 // Addresses are put on as host addresses (/32 and /128) with a lifetime of a few
 // seconds, which Run keeps renewing. If the process is killed, or hangs for
@@ -54,5 +56,7 @@
 // VirtualMAC also raises arp_ignore to 1 and arp_announce to 2 on the interface,
 // so that it does not answer for the macvlan. The last Applier of a process that
 // needs them puts the old values back when it is closed. The macvlan's alias
-// repeats the old values, and the next Open after a crash finds them there.
+// repeats the old values, and the next Open after a crash finds them there. While
+// it is silent, for a moment after a hand-over, the macvlan has the queueing
+// discipline "blackhole".
 package vip

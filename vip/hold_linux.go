@@ -20,7 +20,7 @@ func (a *Applier) Acquire(ctx context.Context) error {
 	if err := a.usable(ctx); err != nil {
 		return err
 	}
-	a.held, a.distrust = true, time.Time{}
+	a.held, a.silent, a.distrust = true, false, time.Time{}
 	if _, err := a.reconcile(renew); err != nil {
 		return fmt.Errorf("vip: acquire: %w", errors.Join(err, a.letGo()))
 	}
@@ -62,8 +62,8 @@ func (a *Applier) Announce(ctx context.Context) error {
 	if err := a.usable(ctx); err != nil {
 		return err
 	}
-	if !a.held {
-		return errors.New("vip: announce: the addresses are not held")
+	if !a.held || a.silent {
+		return errors.New("vip: announce: the addresses are not held, or a successor has them")
 	}
 	_, err := a.announce(AnnounceNow)
 	select {
@@ -101,7 +101,7 @@ func (a *Applier) Yield() {
 
 // letGo takes all addresses off. An interface that does not exist has none.
 func (a *Applier) letGo() error {
-	a.held = false
+	a.held, a.silent = false, false
 	a.announcer.Step(time.Now(), AnnounceStop)
 	_, err := a.reconcile(renew)
 	if errors.Is(err, ErrNoInterface) {
@@ -143,7 +143,7 @@ func (a *Applier) setAddresses(want []netip.Prefix) error {
 	if !a.held {
 		return nil
 	}
-	if _, err := a.reconcile(renew); err != nil {
+	if _, err := a.reconcile(renew); err != nil || a.silent {
 		return err
 	}
 	_, err := a.announce(AnnounceNow)

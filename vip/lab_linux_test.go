@@ -23,7 +23,7 @@ import (
 )
 
 // helperEnv makes this test binary a process that holds addresses until it is
-// killed. Its value is the mode and the lifetime.
+// killed. Its value is the mode, the lifetime, and whether it is silent.
 const helperEnv = "VIP_TEST_HOLD"
 
 func TestMain(m *testing.M) {
@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 func hold(how string) error {
 	var mode Mode
 	var lifetime time.Duration
-	if _, err := fmt.Sscanf(how, "%d %d", &mode, &lifetime); err != nil {
+	var silent bool
+	if _, err := fmt.Sscanf(how, "%d %d %t", &mode, &lifetime, &silent); err != nil {
 		return err
 	}
 	cfg := config(mode)
@@ -56,15 +57,20 @@ func hold(how string) error {
 	if err := a.Acquire(context.Background()); err != nil {
 		return err
 	}
+	if silent {
+		if err := a.Silence(); err != nil {
+			return err
+		}
+	}
 	fmt.Println("held")
 	return a.Run(context.Background())
 }
 
 // startHolder runs hold in a namespace and returns when the addresses are on.
-func startHolder(t *testing.T, ns *netns.NS, mode Mode, lifetime time.Duration) *exec.Cmd {
+func startHolder(t *testing.T, ns *netns.NS, mode Mode, lifetime time.Duration, silent bool) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", helperEnv, mode, lifetime))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %t", helperEnv, mode, lifetime, silent))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -17,11 +18,14 @@ type answer struct{ MAC, LinkSrc HardwareAddr }
 func (b *bench) whoHas(addr netip.Addr) map[answer]int {
 	b.t.Helper()
 	mac := HardwareAddr(b.client.MAC("lan"))
-	ask, err := GratuitousARP(ARPRequest, mac, addr)
+	ask, err := solicitation(mac, addr)
+	if addr.Is4() {
+		ask, err = GratuitousARP(ARPRequest, mac, addr)
+		copy(ask[28:], netip.MustParseAddr("192.0.2.99").AsSlice()) // the sender is the client
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	copy(ask[28:], netip.MustParseAddr("192.0.2.99").AsSlice()) // the sender is the client
 	heard := tap(b.t, b.client, "lan")
 	inject(b.t, b.client, "lan", ask)
 	answers := make(map[answer]int)
@@ -31,6 +35,19 @@ func (b *bench) whoHas(addr netip.Addr) map[answer]int {
 		}
 	}
 	return answers
+}
+
+// solicitation is the client's question where an IPv6 address is: an advertisement
+// of its own, made a neighbour solicitation, RFC 4861 section 4.3.
+func solicitation(mac HardwareAddr, target netip.Addr) ([]byte, error) {
+	f, err := UnsolicitedNA(mac, netip.MustParseAddr("2001:db8::99"), target, false)
+	if err != nil {
+		return nil, err
+	}
+	header, msg := f[14:14+ipv6Len], f[14+ipv6Len:]
+	msg[0], msg[2], msg[3], msg[4], msg[naLen] = 135, 0, 0, 0, 1
+	binary.BigEndian.PutUint16(msg[2:], icmpv6Checksum(header, msg))
+	return f, nil
 }
 
 // The shared hardware address answers for the shared addresses, the real one for
@@ -232,11 +249,13 @@ func TestRewritePrograms(t *testing.T) {
 		a4, a6 = a4.Next(), a6.Next()
 	}
 	for _, addrs := range [][]netip.Prefix{{vip4}, {vip6}, {vip4, vip6, other}, many} {
-		f, err := rewriteProgram(vmac, addrs).load()
-		if err != nil {
-			t.Errorf("%d addresses: %v", len(addrs), err)
+		for _, p := range []*program{rewriteProgram(vmac, addrs), silentProgram(addrs)} {
+			f, err := p.load()
+			if err != nil {
+				t.Errorf("%d addresses: %v", len(addrs), err)
+			}
+			f.Close()
 		}
-		f.Close()
 	}
 	for len(many) < 10000 {
 		many = append(many, netip.PrefixFrom(a6, 128))

@@ -41,16 +41,14 @@ func (a *Applier) reconcile(lifetimes bool) (repaired bool, err error) {
 		if !a.base.AdminUp {
 			return false, fmt.Errorf("%s is down", a.base.Name)
 		}
+		if err := a.voice(); err != nil {
+			return false, err
+		}
 		if !a.target.AdminUp {
 			if err := a.nl.SetUp(a.target.Index, true); err != nil {
 				return false, err
 			}
 			a.target.AdminUp = true
-		}
-		if a.rewriter != nil {
-			if err := a.rewriter.set(true); err != nil {
-				return false, err
-			}
 		}
 	}
 	on, foreign, err := a.survey()
@@ -71,10 +69,7 @@ func (a *Applier) reconcile(lifetimes bool) (repaired bool, err error) {
 		if a.cfg.Mode == VirtualMAC && a.target.AdminUp {
 			errs = append(errs, a.nl.SetUp(a.target.Index, false))
 		}
-		if a.rewriter != nil {
-			errs = append(errs, a.rewriter.set(false))
-		}
-		return false, errors.Join(errs...)
+		return false, errors.Join(append(errs, a.voice())...)
 	}
 	for _, p := range a.want {
 		if where, is := foreign[p.Addr()]; is {

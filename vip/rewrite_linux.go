@@ -22,9 +22,14 @@ func start(p *program) {
 	)
 }
 
+// What becomes of a packet.
+const (
+	tcxNext = -1 // it goes on its way
+	tcxDrop = 2
+)
+
 // end ends a program: the packet goes on its way.
 func end(p *program) {
-	const tcxNext = -1
 	p.label("out")
 	p.add(instruction{op: opMov64Imm, dst: 0, imm: tcxNext}, instruction{op: opExit})
 }
@@ -63,7 +68,7 @@ func acceptProgram(mac HardwareAddr) *program {
 	return p
 }
 
-// The stack of rewriteProgram.
+// The stack of the programs for what goes out.
 const (
 	slotMAC    = slot(-8)  // the shared hardware address
 	slotOption = slot(-16) // the option that shall be
@@ -72,39 +77,34 @@ const (
 	slotByte   = slot(-48)
 )
 
-// rewriteProgram puts mac in place of the interface's own address where the
-// kernel says where the addresses are: in ARP packets from them, and in
-// neighbour advertisements for and solicitations from them. The Ethernet source
-// of those becomes mac, too, for the switches. Everything else leaves as it is.
-func rewriteProgram(mac HardwareAddr, addrs []netip.Prefix) *program {
-	p := new(program)
-	start(p)
+// The places in a packet.
+const (
+	arpSender = 14 + 8 // hardware address, and the other one behind it
+	icmp      = 14 + ipv6Len
+)
+
+// match finds the packets by which the kernel says where the addresses are: ARP
+// packets from them are for the label "arp", neighbour advertisements for and
+// solicitations from them for "nd", with the type of the option that says it in
+// register 7. Everything else is for "out". It reports which of the labels are
+// used: the kernel refuses instructions that are never reached.
+func match(p *program, addrs []netip.Prefix) (arp, nd bool) {
 	p.add(
-		instruction{op: opStore32, dst: fp, off: int16(slotMAC), imm: word(mac[:])},
-		instruction{op: opStore16, dst: fp, off: int16(slotMAC) + 4, imm: half(mac[4:])},
 		instruction{op: opLoad32, dst: 0, src: 6, off: skbProtocol},
 		instruction{op: opJumpEq32, dst: 0, imm: half(binary.BigEndian.AppendUint16(nil, etherTypeIPv6)), label: "ipv6"},
 		instruction{op: opJumpNe32, dst: 0, imm: half(binary.BigEndian.AppendUint16(nil, etherTypeARP)), label: "out"},
 	)
-	const sender = 14 + 8
-	loadBytes(p, sender+6, slotAddr, 4)
+	loadBytes(p, arpSender+6, slotAddr, 4)
 	p.add(instruction{op: opLoad32, dst: 0, src: fp, off: int16(slotAddr)})
-	any4 := false
 	for _, a := range addrs {
 		if a.Addr().Is4() {
-			any4 = true
+			arp = true
 			p.add(instruction{op: opJumpEq32, dst: 0, imm: word(a.Addr().AsSlice()), label: "arp"})
 		}
 	}
 	p.add(instruction{op: opJump, label: "out"})
-	if any4 {
-		p.label("arp")
-		p.call(helperStoreBytes, sender, slotMAC, 6, 0)
-		p.add(instruction{op: opJump, label: "source"})
-	}
 
 	p.label("ipv6")
-	const icmp = 14 + ipv6Len
 	loadBytes(p, 14+6, slotByte, 1)
 	p.add(
 		instruction{op: opLoad8, dst: 0, src: fp, off: int16(slotByte)},
@@ -124,12 +124,11 @@ func rewriteProgram(mac HardwareAddr, addrs []netip.Prefix) *program {
 	p.label("ns")
 	loadBytes(p, 14+8, slotAddr, 16)
 	p.label("addr6")
-	any6 := false
 	for i, a := range addrs {
 		if a.Addr().Is4() {
 			continue
 		}
-		any6 = true
+		nd = true
 		next := fmt.Sprint("behind ", i)
 		b := a.Addr().AsSlice()
 		for w := range 4 {
@@ -142,7 +141,26 @@ func rewriteProgram(mac HardwareAddr, addrs []netip.Prefix) *program {
 		p.label(next)
 	}
 	p.add(instruction{op: opJump, label: "out"})
-	if any6 { // the kernel refuses instructions that are never reached
+	return arp, nd
+}
+
+// rewriteProgram puts mac in place of the interface's own address in the packets
+// that say where the addresses are. The Ethernet source of those becomes mac, too,
+// for the switches. Everything else leaves as it is.
+func rewriteProgram(mac HardwareAddr, addrs []netip.Prefix) *program {
+	p := new(program)
+	start(p)
+	p.add(
+		instruction{op: opStore32, dst: fp, off: int16(slotMAC), imm: word(mac[:])},
+		instruction{op: opStore16, dst: fp, off: int16(slotMAC) + 4, imm: half(mac[4:])},
+	)
+	arp, nd := match(p, addrs)
+	if arp {
+		p.label("arp")
+		p.call(helperStoreBytes, arpSender, slotMAC, 6, 0)
+		p.add(instruction{op: opJump, label: "source"})
+	}
+	if nd {
 		p.label("nd")
 		loadBytes(p, icmp+naLen, slotOld, naOptLen)
 		p.add(
@@ -169,6 +187,18 @@ func rewriteProgram(mac HardwareAddr, addrs []netip.Prefix) *program {
 	}
 	p.label("source")
 	p.call(helperStoreBytes, 6, slotMAC, 6, 0)
+	end(p)
+	return p
+}
+
+// silentProgram drops the packets that rewriteProgram rewrites.
+func silentProgram(addrs []netip.Prefix) *program {
+	p := new(program)
+	start(p)
+	match(p, addrs)
+	p.label("arp")
+	p.label("nd")
+	p.add(instruction{op: opMov64Imm, dst: 0, imm: tcxDrop}, instruction{op: opExit})
 	end(p)
 	return p
 }

@@ -14,18 +14,29 @@ import (
 // must not forward them a second time. Meanwhile a program that does nothing
 // keeps their place, because to attach takes some 10 ms and to replace 10 us.
 type rewriter struct {
-	mac                   HardwareAddr
-	accept, rewrite, idle *os.File // programs
-	in, out               *os.File // their places on the interface
-	active                bool
+	mac     HardwareAddr
+	in, out *os.File // places on the interface
+	role    role
+
+	accept, rewrite, silent, idle *os.File // programs
 }
+
+// A role is what the programs of a rewriter do.
+type role uint8
+
+const (
+	roleIdle   role = iota // nothing: the addresses are not held
+	roleOwner              // take frames in, and say where the addresses are
+	roleSilent             // take frames in, and say nothing: see Applier.Silence
+)
 
 func newRewriter(mac HardwareAddr, addrs []netip.Prefix) (*rewriter, error) {
 	r := &rewriter{mac: mac}
-	var errs [3]error
+	var errs [4]error
 	r.accept, errs[0] = acceptProgram(mac).load()
 	r.rewrite, errs[1] = rewriteProgram(mac, addrs).load()
-	r.idle, errs[2] = idleProgram().load()
+	r.silent, errs[2] = silentProgram(addrs).load()
+	r.idle, errs[3] = idleProgram().load()
 	if err := errors.Join(errs[:]...); err != nil {
 		r.Close()
 		return nil, err
@@ -37,21 +48,21 @@ func newRewriter(mac HardwareAddr, addrs []netip.Prefix) (*rewriter, error) {
 // namespace. Those on an interface that was removed are gone with it.
 func (r *rewriter) attach(index int) error {
 	r.detach()
-	accept, rewrite := r.programs()
+	in, out := r.programs()
 	var err error
-	if r.out, err = attach(rewrite, index, tcxEgress); err != nil {
+	if r.out, err = attach(out, index, tcxEgress); err != nil {
 		return err
 	}
-	r.in, err = attach(accept, index, tcxIngress)
+	r.in, err = attach(in, index, tcxIngress)
 	return err
 }
 
-// set has the programs act, or not.
-func (r *rewriter) set(active bool) error {
-	if r.active == active {
+// set gives the programs another role.
+func (r *rewriter) set(to role) error {
+	if r.role == to {
 		return nil
 	}
-	r.active = active
+	r.role = to
 	return r.replace()
 }
 
@@ -61,8 +72,14 @@ func (r *rewriter) setAddresses(addrs []netip.Prefix) error {
 	if err != nil {
 		return err
 	}
+	silent, err := silentProgram(addrs).load()
+	if err != nil {
+		rewrite.Close()
+		return err
+	}
 	r.rewrite.Close() // stays loaded while it is attached
-	r.rewrite = rewrite
+	r.silent.Close()
+	r.rewrite, r.silent = rewrite, silent
 	return r.replace()
 }
 
@@ -71,8 +88,8 @@ func (r *rewriter) replace() error {
 	if r.in == nil || r.out == nil {
 		return errors.New("no eBPF programs are attached")
 	}
-	accept, rewrite := r.programs()
-	err := errors.Join(replace(r.out, rewrite), replace(r.in, accept))
+	in, out := r.programs()
+	err := errors.Join(replace(r.out, out), replace(r.in, in))
 	if errors.Is(err, unix.ENOLINK) {
 		return nil // the interface is gone; on the next one attach does it
 	}
@@ -80,9 +97,12 @@ func (r *rewriter) replace() error {
 }
 
 // programs are those that shall run for what comes in and for what goes out.
-func (r *rewriter) programs() (accept, rewrite *os.File) {
-	if r.active {
+func (r *rewriter) programs() (in, out *os.File) {
+	switch r.role {
+	case roleOwner:
 		return r.accept, r.rewrite
+	case roleSilent:
+		return r.accept, r.silent
 	}
 	return r.idle, r.idle
 }
@@ -98,5 +118,6 @@ func (r *rewriter) Close() {
 	r.detach()
 	r.accept.Close()
 	r.rewrite.Close()
+	r.silent.Close()
 	r.idle.Close()
 }

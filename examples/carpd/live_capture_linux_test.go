@@ -90,7 +90,7 @@ func TestWire(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		args    []string
-		linkSrc string // of all adverts; empty: the interface's own
+		linkSrc string // of all adverts but the bow-out; empty: the interface's own
 	}{
 		{"openbsd", []string{"-addr", vip4 + "/24", vip6 + "/64"}, ""},
 		{"virtual", []string{"-mac", "virtual", "-addr", vip4, vip6}, "00:00:5e:00:01:07"},
@@ -111,9 +111,12 @@ func TestWire(t *testing.T) {
 			c.end()
 			n := len(c.adverts(""))
 
-			mac := b.mac("a")
-			if tt.linkSrc != "" {
-				mac = tt.linkSrc
+			own := b.mac("a")
+			mac := func(advbase string) string {
+				if tt.linkSrc == "" || advbase == "255" { // a bow-out must not turn the switch round
+					return own
+				}
+				return tt.linkSrc
 			}
 			ttl := func(row []string) string { return row[0] + row[1] } // one of them is empty
 			for _, as := range []struct {
@@ -123,9 +126,9 @@ func TestWire(t *testing.T) {
 				want   func(row []string) bool
 			}{
 				{"carp", []string{"-d", "ip.proto==112,carp"},
-					[]string{"ip.ttl", "ipv6.hlim", "eth.src", "ip.checksum.status", "carp.checksum.status", "carp.version", "carp.type", "carp.vhid", "carp.authlen"},
+					[]string{"ip.ttl", "ipv6.hlim", "eth.src", "ip.checksum.status", "carp.checksum.status", "carp.version", "carp.type", "carp.vhid", "carp.authlen", "carp.adver_int"},
 					func(r []string) bool {
-						return ttl(r) == "255" && r[2] == mac && (r[3] == "1" || r[3] == "" && r[0] == "") && strings.Join(r[4:], " ") == "1 2 1 7 7"
+						return ttl(r) == "255" && r[2] == mac(r[9]) && (r[3] == "1" || r[3] == "" && r[0] == "") && strings.Join(r[4:9], " ") == "1 2 1 7 7"
 					}},
 				{"vrrp", nil,
 					[]string{"ip.ttl", "ipv6.hlim", "vrrp.version", "vrrp.type", "vrrp.virt_rtr_id", "vrrp.checksum.status"},

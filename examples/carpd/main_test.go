@@ -9,7 +9,17 @@ import (
 	"runtime/debug"
 	"slices"
 	"testing"
+
+	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/vip"
 )
+
+// What makes hand-overs smooth is optional for package carp, and would not be missed.
+var _ interface {
+	carp.Addrs
+	carp.Yielder
+	carp.Silencer
+} = (*vip.Applier)(nil)
 
 // program is the carpd that the live tests run.
 var program string

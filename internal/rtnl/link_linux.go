@@ -30,6 +30,9 @@ type Link struct {
 	Alias       string
 	Master      int // index of the bridge or bond it is a port of, or 0
 	ParentIndex int // index of the link below (VLAN, macvlan) or of the other end (veth), or 0
+
+	// Blackhole says that all that the link would send is dropped.
+	Blackhole bool
 }
 
 // Links returns all links of the namespace.
@@ -131,6 +134,8 @@ func parseLink(b []byte) (Link, error) {
 			l.MTU = int(ad.Uint32())
 		case unix.IFLA_OPERSTATE:
 			l.OperState = ad.Uint8()
+		case unix.IFLA_QDISC:
+			l.Blackhole = ad.String() == blackhole
 		case unix.IFLA_IFALIAS:
 			l.Alias = ad.String()
 		case unix.IFLA_MASTER:

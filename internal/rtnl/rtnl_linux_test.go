@@ -133,6 +133,29 @@ func TestMacvlan(t *testing.T) {
 	}
 }
 
+func TestBlackhole(t *testing.T) {
+	t.Parallel()
+	netns.Require(t, "ping")
+	c, lab := open(t)
+	lan := mustLink(t, c, "lan")
+	lab.NS("a").Addr("lan", "192.0.2.1/24")
+	lab.Switch().Addr("lan", "192.0.2.2/24")
+	for _, on := range []bool{false, true, true, false, false} {
+		if err := c.SetBlackhole(lan.Index, on); err != nil {
+			t.Fatal(err)
+		}
+		if l := mustLink(t, c, "lan"); l.Blackhole != on {
+			t.Errorf("set to %t: %+v", on, l)
+		}
+		if _, err := lab.NS("a").Try("ping", "-c1", "-W1", "192.0.2.2"); (err == nil) == on {
+			t.Errorf("set to %t: ping: %v", on, err)
+		}
+	}
+	if err := c.SetBlackhole(4711, true); !errors.Is(err, ErrNoLink) {
+		t.Errorf("no such link: %v", err)
+	}
+}
+
 func TestAddrs(t *testing.T) {
 	t.Parallel()
 	c, _ := open(t)
