@@ -38,7 +38,18 @@ var rules = []rule{
 		"header.go", "pace.go", "secret.go", "key.go", "dialect.go", "config.go", "event.go", "machine.go",
 		"replay.go", "virtualhost.go", "senderr.go", "errors.go", "transport.go",
 	}},
+	{dir: "pfsync", running: true},
+	{dir: "pfsync", pure: true, files: pfsyncPure},
+	{dir: "internal/ifconfig", pure: true, imports: []string{module + "/carp", module + "/demote"}},
 	{dir: "vip", pure: true, imports: []string{module + "/internal/inet", "github.com/mdlayher/ethernet"}, files: vipPure},
+}
+
+// pfsyncPure are the files of pfsync without the node.
+var pfsyncPure = []string{
+	"action.go", "bulk.go", "bulk_send.go", "compare.go", "config.go", "converge.go", "defer.go", "dialect.go",
+	"digest.go", "errors.go", "event.go", "frame.go", "graveyard.go", "import.go", "memory.go", "merge.go",
+	"message.go", "names.go", "print.go", "queue.go", "receive.go", "sequence.go", "session.go", "side.go",
+	"state.go", "store.go", "transport.go", "writer.go",
 }
 
 // vipPure are the files of vip that make and read frames.

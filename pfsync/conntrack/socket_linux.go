@@ -1,0 +1,168 @@
+package conntrack
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A socket is a netlink socket to the kernel's netfilter. The kernel carries
+// requests out before send returns, so answers need not be waited for.
+type socket struct {
+	file *os.File
+	rc   syscall.RawConn
+	port uint32 // the kernel's name for this socket: nlmsg_pid of what it causes
+
+	// Arguments and results of the calls below, whose closures are made once.
+	buf                []byte
+	n                  int
+	err                error
+	sendOnce, readOnce func(fd uintptr)
+}
+
+// writeBuffer is more than the messages of a full batch.
+const writeBuffer = maxBatch * 512
+
+// openSocket opens a socket in the network namespace of the calling thread.
+func openSocket(readBuffer int) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, fmt.Errorf("conntrack: open a netlink socket: %w", err)
+	}
+	s, err := newSocket(fd)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.setUp(fd, readBuffer); err != nil {
+		s.file.Close()
+		return nil, fmt.Errorf("conntrack: set up a netlink socket: %w", err)
+	}
+	return s, nil
+}
+
+// newSocket takes over a descriptor.
+func newSocket(fd int) (*socket, error) {
+	s := &socket{file: os.NewFile(uintptr(fd), "netlink")}
+	var err error
+	if s.rc, err = s.file.SyscallConn(); err != nil {
+		s.file.Close()
+		return nil, fmt.Errorf("conntrack: %w", err)
+	}
+	s.sendOnce = func(fd uintptr) {
+		_, s.err = unix.Write(int(fd), s.buf)
+		for s.err == unix.EINTR {
+			_, s.err = unix.Write(int(fd), s.buf)
+		}
+	}
+	s.readOnce = func(fd uintptr) { s.n, s.err = read(int(fd), s.buf) }
+	return s, nil
+}
+
+func (s *socket) setUp(fd, readBuffer int) error {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return err
+	}
+	s.port = name.(*unix.SockaddrNetlink).Pid
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, writeBuffer); err != nil {
+		return err
+	}
+	// Without the privilege to force it, which the table itself takes as well, it
+	// is cut to net.core.rmem_max.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, readBuffer) != nil {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, readBuffer); err != nil {
+			return err
+		}
+	}
+	// Acknowledgements without a copy of the request.
+	return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
+}
+
+// read reads one datagram, if there is one (EAGAIN).
+func read(fd int, b []byte) (int, error) {
+	n, err := unix.Read(fd, b)
+	for err == unix.EINTR {
+		n, err = unix.Read(fd, b)
+	}
+	return n, err
+}
+
+// send sends messages.
+func (s *socket) send(b []byte) error {
+	s.buf = b
+	if s.rc.Control(s.sendOnce) != nil {
+		return net.ErrClosed
+	}
+	return s.err
+}
+
+// receive reads one datagram, if there is one (EAGAIN).
+func (s *socket) receive(b []byte) (int, error) {
+	s.buf = b
+	if s.rc.Control(s.readOnce) != nil {
+		return 0, net.ErrClosed
+	}
+	return s.n, s.err
+}
+
+// drain throws away all there is to read.
+func (s *socket) drain() error {
+	var b [1]byte // the rest of each datagram is cut off
+	for {
+		if _, err := s.receive(b[:]); err == unix.EAGAIN {
+			return nil
+		} else if err != nil && err != unix.ENOBUFS {
+			return err
+		}
+	}
+}
+
+func (s *socket) close() error {
+	if err := s.file.Close(); errors.Is(err, os.ErrClosed) {
+		return net.ErrClosed
+	} else if err != nil {
+		return fmt.Errorf("conntrack: close: %w", err)
+	}
+	return nil
+}
+
+// A message is what stands between two netlink headers.
+type message struct {
+	typ, flags uint16
+	seq        uint32
+	body       []byte
+}
+
+// nextMessage cuts the first message off b, which is not empty.
+func nextMessage(b []byte) (m message, rest []byte, err error) {
+	if len(b) < nlHeaderLen {
+		return message{}, nil, fmt.Errorf("%w: %d octets", ErrMalformed, len(b))
+	}
+	n := int(binary.NativeEndian.Uint32(b))
+	if n < nlHeaderLen || n > len(b) {
+		return message{}, nil, fmt.Errorf("%w: length %d, there are %d octets", ErrMalformed, n, len(b))
+	}
+	m = message{
+		typ:   binary.NativeEndian.Uint16(b[4:]),
+		flags: binary.NativeEndian.Uint16(b[6:]),
+		seq:   binary.NativeEndian.Uint32(b[8:]),
+		body:  b[nlHeaderLen:n:n],
+	}
+	return m, b[min((n+3)&^3, len(b)):], nil
+}
+
+// errno is the error number that NLMSG_ERROR and NLMSG_DONE begin with; 0 is success.
+func (m *message) errno() unix.Errno {
+	if len(m.body) < 4 {
+		return 0
+	}
+	return unix.Errno(-int32(binary.NativeEndian.Uint32(m.body)))
+}

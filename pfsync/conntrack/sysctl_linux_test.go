@@ -1,0 +1,80 @@
+package conntrack
+
+import "testing"
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	tb := aTable(t)
+	s := opened(t, tb.ns, OpenSysctl)
+	defer s.Close()
+	tb.put(tcp4(1), tcp4(3))
+	for _, key := range []string{"tcp_loose", "tcp_be_liberal", "acct", "timestamp"} {
+		tb.ns.SetSysctl("net.netfilter.nf_conntrack_"+key, "0")
+	}
+	v, err := s.Settings()
+	if want := (Settings{Events: 2, Max: v.Max, Count: 2}); err != nil || v != want || v.Max < 1000 {
+		t.Errorf("%+v, %v, want %+v", v, err, want)
+	}
+	for key, on := range map[string]*bool{
+		"tcp_loose": &v.TCPLoose, "tcp_be_liberal": &v.TCPLiberal, "acct": &v.Acct, "timestamp": &v.Timestamp,
+	} {
+		tb.ns.SetSysctl("net.netfilter.nf_conntrack_"+key, "1")
+		*on = true
+		if got, err := s.Settings(); err != nil || got != v {
+			t.Errorf("with %s: %+v, %v, want %+v", key, got, err, v)
+		}
+	}
+}
+
+func TestEnableEvents(t *testing.T) {
+	t.Parallel()
+	tb := aTable(t)
+	const key = "net.netfilter.nf_conntrack_events"
+	s := opened(t, tb.ns, OpenSysctl)
+	defer s.Close()
+	for _, row := range []struct{ before, meanwhile, after string }{
+		{"2", "1", "2"},
+		{"0", "1", "0"},
+		{"1", "1", "1"},
+		{"2", "0", "0"}, // somebody else knows better
+	} {
+		tb.ns.SetSysctl(key, row.before)
+		restore, err := s.EnableEvents()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tb.ns.Sysctl(key); got != "1" {
+			t.Errorf("%+v: it is %s after EnableEvents", row, got)
+		}
+		tb.ns.SetSysctl(key, row.meanwhile)
+		if err := restore(); err != nil {
+			t.Errorf("%+v: restore: %v", row, err)
+		}
+		if got := tb.ns.Sysctl(key); got != row.after {
+			t.Errorf("%+v: it is %s after restore", row, got)
+		}
+	}
+}
+
+// TestEventsOfOldFlows holds what EnableEvents is for.
+func TestEventsOfOldFlows(t *testing.T) {
+	t.Parallel()
+	for _, enable := range []bool{false, true} {
+		tb := aTable(t)
+		if enable {
+			s := opened(t, tb.ns, OpenSysctl)
+			defer s.Close()
+			if _, err := s.EnableEvents(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := tcp4(1)
+		tb.put(e)
+		l := listen(t, tb, ListenConfig{})
+		tb.writer.Delete(&e)
+		tb.flush()
+		if n := len(events(t, l)); n > 0 != enable {
+			t.Errorf("enabled %t: %d events about a connection older than the listener", enable, n)
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package pfsync
+
+import (
+	"cmp"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// ConvergeConfig is how a [Converger] finds out whether two tables agree.
+type ConvergeConfig struct {
+	// HostID is that of the session.
+	HostID uint32
+
+	// Epoch is a random number, another one at each start. It must not be 0.
+	Epoch uint64
+
+	// Peers are the addresses of the other nodes on the side channel.
+	Peers []netip.Addr
+
+	// Hello is the time between two hellos. 0 means 1 s. A peer that is silent for
+	// five of them is taken for gone.
+	Hello time.Duration
+
+	// Settle is how long a state must have been left alone by both nodes before a
+	// difference counts. 0 means 2 s, twice what a message may wait to be sent.
+	Settle time.Duration
+
+	// Pause is the least time between two comparisons with a peer. 0 means 5 s.
+	Pause time.Duration
+}
+
+// A Converger sees to it that two nodes of this library end with the same table,
+// which pfsync alone does not: what is lost on the way stays lost until the state
+// changes again, and a lost removal until it expires.
+//
+// It numbers the frames of a session, so that the other node can ask for what was
+// in those that did not arrive; and it compares digests of the tables, from the
+// whole to single states, and has only those sent that differ. All that is pure:
+// its methods take the time and return what is to be done.
+//
+// Nothing is sent to a peer but hellos, on the side channel, until that has
+// answered with one.
+type Converger struct {
+	cfg     ConvergeConfig
+	store   Digester
+	peers   []*convergePeer
+	graves  graveyard
+	sent    sent
+	helloAt time.Time
+	ids     []StateID // scratch
+	out     ConvergeOutput
+}
+
+// ConvergeOutput is what is to be done after a call.
+type ConvergeOutput struct {
+	// Messages are to be sent on the side channel.
+	Messages []SideMessage
+
+	// Resend are states for EventResend.
+	Resend []StateID
+
+	// Resync says that too much is missing for repairs: ask for the whole table.
+	Resync bool
+
+	// Deadline is when to call Timer.
+	Deadline time.Time
+}
+
+// A SideMessage is a datagram of the side channel.
+type SideMessage struct {
+	Dst  netip.Addr
+	Data []byte
+}
+
+// Agreement is what is known of the table of a peer.
+type Agreement uint8
+
+const (
+	AgreementUnknown Agreement = iota // no answer, or not compared yet
+	Identical                         // what differs is on its way
+	Different                         // some states differ
+)
+
+// String is "unknown", "identical" or "different".
+func (a Agreement) String() string {
+	return [...]string{"unknown", "identical", "different"}[min(a, Different)]
+}
+
+// ConvergeStatus is how far the tables of this node and a peer agree.
+type ConvergeStatus struct {
+	Peer      netip.Addr
+	HostID    uint32 // 0 until it was heard of
+	Agreement Agreement
+	Differ    int       // states that differed when last compared
+	Flowing   int       // states that were changing then
+	At        time.Time // of that comparison
+	States    int       // the peer has, as it says
+	Lost      uint64    // frames of the peer that were lost on the way
+}
+
+// NewConverger makes a converger for a session with that store.
+func NewConverger(c ConvergeConfig, store Digester) *Converger {
+	c.Hello = cmp.Or(c.Hello, time.Second)
+	c.Settle = cmp.Or(c.Settle, 2*time.Second)
+	c.Pause = cmp.Or(c.Pause, 5*time.Second)
+	v := &Converger{cfg: c, store: store, sent: sent{next: 1}}
+	for _, a := range c.Peers {
+		v.peers = append(v.peers, &convergePeer{addr: a, status: ConvergeStatus{Peer: a}})
+	}
+	return v
+}
+
+// begin starts an output.
+func (v *Converger) begin() {
+	v.out = ConvergeOutput{Messages: v.out.Messages[:0], Resend: v.out.Resend[:0]}
+}
+
+// Timer does what is due.
+func (v *Converger) Timer(now time.Time) ConvergeOutput {
+	v.begin()
+	if !now.Before(v.helloAt) {
+		v.helloAt = now.Add(v.cfg.Hello)
+		v.greet(now)
+	}
+	v.out.Deadline = v.helloAt
+	for _, p := range v.peers {
+		v.work(now, p)
+	}
+	return v.out
+}
+
+// greet sends a hello to all peers.
+func (v *Converger) greet(now time.Time) {
+	root := v.root()
+	for _, p := range v.peers {
+		if p.known() && now.Sub(p.heard) > 5*v.cfg.Hello {
+			p.lose()
+		}
+		m := helloMsg{echo: p.epoch, next: v.sent.next, root: root, states: uint64(v.store.Len())}
+		v.send(p, sideHello, m.append)
+	}
+}
+
+// root is the digest of the whole table.
+func (v *Converger) root() uint64 {
+	var buckets [DigestBuckets]uint64
+	v.store.Digest(&buckets)
+	return fold(buckets[:])
+}
+
+// fold is the digest of a row of digests. The place of each counts.
+func fold(row []uint64) uint64 {
+	h := uint64(len(row))
+	for _, d := range row {
+		h = (h ^ d) * 0x9e3779b97f4a7c15
+		h ^= h >> 29
+	}
+	return h
+}
+
+// send queues a message for p.
+func (v *Converger) send(p *convergePeer, kind sideKind, body func([]byte) []byte) {
+	b := make([]byte, 0, SideMTU)
+	b = sideHeader{kind, v.cfg.HostID, v.cfg.Epoch}.append(b)
+	v.out.Messages = append(v.out.Messages, SideMessage{p.addr, body(b)})
+}
+
+// Active says whether a peer has answered, and frames are to be numbered.
+func (v *Converger) Active() bool {
+	return slices.ContainsFunc(v.peers, (*convergePeer).met)
+}
+
+// Sent numbers a frame that is about to be sent to all peers, in the 16 octets of
+// its checksum, and remembers which states it is about.
+func (v *Converger) Sent(d Dialect, frame []byte) {
+	if !v.Active() {
+		return
+	}
+	f, err := Parse(d, frame)
+	if err != nil {
+		return // a frame of ours never is
+	}
+	v.ids = v.ids[:0]
+	for s := range f.Sections() {
+		switch s.Action {
+		case ActIns, ActUpd, ActUpdC, ActDelC, ActDel:
+			for m := range s.Messages() {
+				v.ids = append(v.ids, s.id(m))
+			}
+		}
+	}
+	n := v.sent.add(v.ids)
+	stamp{uint32(v.cfg.Epoch), n}.put(frame[4:headerLen])
+}
+
+// id is which state a message of s is about.
+func (s Section) id(m []byte) StateID {
+	creator := 8 // where the creatorid is
+	switch s.Action {
+	case ActUpdC:
+		creator = 72
+	case ActIns, ActUpd, ActDel:
+		creator = 228
+		if s.Format == FormatOpenBSD {
+			creator = 236
+		}
+	}
+	return StateID{binary.BigEndian.Uint64(m), binary.BigEndian.Uint32(m[creator:])}
+}
+
+// Received takes note of the number of a frame that has arrived.
+func (v *Converger) Received(now time.Time, checksum [16]byte) ConvergeOutput {
+	v.begin()
+	s, ok := parseStamp(checksum)
+	if !ok {
+		return v.out
+	}
+	for _, p := range v.peers {
+		if p.met() && uint32(p.epoch) == s.epoch {
+			if !p.gaps.arrived(now, s.number) {
+				p.compareAt = now
+			}
+			v.work(now, p)
+		}
+	}
+	return v.out
+}
+
+// Removed takes note that a state was removed from the table, by this node or by a
+// peer.
+func (v *Converger) Removed(now time.Time, id StateID, local bool) { v.graves.bury(now, id, local) }
+
+// WasRemoved reports whether this node has removed a state lately: [Config.Removed].
+func (v *Converger) WasRemoved(id StateID) bool { return v.graves.ours(id) }
+
+// Inserted takes note that a state is in the table that may have been removed before.
+func (v *Converger) Inserted(id StateID) { v.graves.forget(id) }
+
+// Status is what is known of each peer.
+func (v *Converger) Status() []ConvergeStatus {
+	var all []ConvergeStatus
+	for _, p := range v.peers {
+		s := p.status
+		s.Lost = p.gaps.lost
+		all = append(all, s)
+	}
+	return all
+}
+
+// Message takes a datagram of the side channel in. An error says why it was dropped.
+func (v *Converger) Message(now time.Time, src netip.Addr, b []byte) (ConvergeOutput, error) {
+	v.begin()
+	i := slices.IndexFunc(v.peers, func(p *convergePeer) bool { return p.addr == src })
+	if i < 0 {
+		return v.out, ErrPeer
+	}
+	var h sideHeader
+	body, err := h.parse(b)
+	if err != nil {
+		return v.out, err
+	}
+	p := v.peers[i]
+	if h.epoch == v.cfg.Epoch || h.epoch == 0 || h.hostID == 0 {
+		return v.out, ErrSide
+	}
+	switch {
+	case h.kind == sideHello:
+		err = v.hello(now, p, h, body)
+	case !p.met() || h.epoch != p.epoch:
+		err = ErrSide // from a former life of the peer
+	default:
+		err = v.message(now, p, h.kind, body)
+	}
+	v.work(now, p)
+	return v.out, err
+}
+
+// message takes in what is not a hello, from a peer that was met.
+func (v *Converger) message(now time.Time, p *convergePeer, kind sideKind, b []byte) error {
+	switch kind {
+	case sideNack:
+		return v.nack(p, b)
+	case sideAgain, sideForgotten:
+		spans, err := parseSpans(b)
+		for _, s := range spans {
+			p.gaps.fill(s)
+		}
+		if kind == sideForgotten && err == nil {
+			p.compareAt = now
+		}
+		return err
+	case sideGroups:
+		return v.groups(now, p, b)
+	case sideBuckets:
+		return v.buckets(p, b)
+	case sideList:
+		return v.list(now, p, b)
+	case sideWant:
+		ids, err := parseIDs(b)
+		v.out.Resend = append(v.out.Resend, ids...)
+		return err
+	case sideResult:
+		return v.result(now, p, b)
+	}
+	return ErrSide
+}
+
+// hello takes in who the peer is, and what it has.
+func (v *Converger) hello(now time.Time, p *convergePeer, h sideHeader, b []byte) error {
+	var m helloMsg
+	if err := m.parse(b); err != nil {
+		return err
+	}
+	if h.epoch != p.epoch { // a new peer, or one that has started again
+		p.lose()
+		p.epoch, p.status.HostID = h.epoch, h.hostID
+		p.gaps = gaps{expect: m.next, lost: p.gaps.lost}
+		v.helloAt = now // so that it knows us, too
+	}
+	p.heard = now
+	p.status.States = int(min(m.states, 1<<32))
+	if m.echo != v.cfg.Epoch {
+		p.echoed = false
+		return nil
+	}
+	if !p.echoed {
+		p.echoed = true
+		p.compareAt = now.Add(v.cfg.Settle)
+		v.helloAt = now
+	}
+	if !p.gaps.until(now, m.next) {
+		p.compareAt = now
+	}
+	switch {
+	case m.root == v.root():
+		p.agree(now)
+	case p.compareAt.IsZero():
+		p.compareAt = now
+	}
+	return nil
+}
+
+// nack has what was in lost frames sent again.
+func (v *Converger) nack(p *convergePeer, b []byte) error {
+	spans, err := parseSpans(b)
+	if err != nil {
+		return err
+	}
+	var again, forgotten []span
+	for _, s := range spans {
+		first := uint64(1)
+		if v.sent.next > sentFrames {
+			first = v.sent.next - sentFrames
+		}
+		known := s.from >= first && s.to < v.sent.next && s.from <= s.to
+		v.ids = v.ids[:0]
+		for n := s.from; known && n <= s.to; n++ {
+			v.ids, known = v.sent.about(n, v.ids)
+		}
+		if !known || len(v.out.Resend)+len(v.ids) > sentIDs {
+			forgotten = append(forgotten, s)
+			continue
+		}
+		v.out.Resend = append(v.out.Resend, v.ids...)
+		again = append(again, s)
+	}
+	if again != nil {
+		v.send(p, sideAgain, func(b []byte) []byte { return appendSpans(b, again) })
+	}
+	if forgotten != nil {
+		v.send(p, sideForgotten, func(b []byte) []byte { return appendSpans(b, forgotten) })
+	}
+	return nil
+}

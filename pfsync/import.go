@@ -1,0 +1,101 @@
+package pfsync
+
+import (
+	"bytes"
+	"errors"
+)
+
+// errSkipped is why a whole state was left out that the kernels leave out without
+// a word.
+var errSkipped = errors.New("pfsync: state is not for us")
+
+// insert adds s.in, a state received in f whose values are good, to the table
+// (pf_state_import, pfsync_state_import), or reports why not.
+func (s *Session) insert(f Format) error {
+	st := &s.in
+	if st.CreatorID == 0 {
+		return ErrState
+	}
+	if s.gone(st.StateID) || !s.localise(st) || !s.welcome(st, f) {
+		return errSkipped
+	}
+	ack := st.Flags&FlagAck != 0
+	s.strip(st, f)
+	if err := s.store.Insert(s.now, st); err != nil {
+		return err
+	}
+	e := s.entries.get(st.StateID)
+	s.dequeue(e) // a message about one that had this identity before
+	s.entries.touch(e, s.clock)
+	if ack {
+		s.push(s.enqueue(e, qInsAck))
+	}
+	s.watch(ChangeInsert, st)
+	return nil
+}
+
+// localise gives st our names of its interfaces, and reports whether there are such.
+func (s *Session) localise(st *State) bool {
+	s.rename(&st.IfName)
+	s.rename(&st.RtIfName)
+	s.rename(&st.OrigIfName)
+	if s.cfg.Dialect == OpenBSD { // makes those that it does not know
+		return true
+	}
+	bound := st.IfName != anyInterface
+	return s.known(st.IfName) &&
+		(st.Rt == RouteNone || st.RtIfName == Name{} || s.known(st.RtIfName)) &&
+		(!bound || st.OrigIfName == Name{} || s.known(st.OrigIfName))
+}
+
+// anyInterface is where states are that are not bound to one.
+var anyInterface = Name{'a', 'l', 'l'}
+
+// rename translates the name of a peer's interface. What is behind the NUL is not
+// part of a name.
+func (s *Session) rename(n *Name) {
+	if i := bytes.IndexByte(n[:], 0); i >= 0 {
+		clear(n[i:])
+	}
+	if ours, ok := s.names[*n]; ok {
+		*n = ours
+	}
+}
+
+func (s *Session) known(n Name) bool {
+	return s.cfg.Known == nil || n == anyInterface || s.cfg.Known(n.String())
+}
+
+// welcome reports whether a state is for us.
+func (s *Session) welcome(st *State, f Format) bool {
+	d := s.cfg.Dialect
+	switch {
+	case st.Flags&FlagNoSync != 0 && !s.cfg.KernelExact:
+		return false
+	case d >= FreeBSD14 && f == Format1301 && st.RtAddr != Addr{}:
+		return false // its interface is in the rule, and we have no rules
+	case d == FreeBSD15 && st.Proto == protoSCTP && (st.Src.Scrub.Valid == 0 || st.Dst.Scrub.Valid == 0):
+		return false // the verification tags are there
+	case d == FreeBSD15 && bytes.IndexByte(st.IfName[:], 0) < 0:
+		return false
+	}
+	return true
+}
+
+// strip takes from st what is the sender's own. No ruleset is the same as ours,
+// since we have none.
+func (s *Session) strip(st *State, f Format) {
+	st.Rule, st.Anchor, st.NATRule = noRule, noRule, noRule
+	st.Packets, st.Bytes = [2]uint64{}, [2]uint64{}
+	st.SyncFlags, st.Updates = 0, 0
+	or(&st.Wire.AF, st.AF)
+	or(&st.Stack.AF, st.AF)
+	st.Src.Scrub, st.Dst.Scrub = st.Src.Scrub.clean(), st.Dst.Scrub.clean()
+	st.Flags &^= FlagAck
+	if s.cfg.Dialect != OpenBSD {
+		st.Flags &^= FlagNoSync
+	}
+	if s.cfg.Dialect >= FreeBSD14 && f == Format1301 {
+		st.Flags &^= FlagSetTOS | FlagSetPrio
+	}
+}

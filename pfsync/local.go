@@ -1,0 +1,90 @@
+package pfsync
+
+import "sync"
+
+// localLimit is the number of changes of the embedder's that may wait for the node.
+const localLimit = 1 << 16
+
+// A localEvent is a change that the embedder has made.
+type localEvent struct {
+	kind   EventKind
+	proto  uint8
+	id     StateID
+	ifName Name
+}
+
+// A localQueue takes changes from any goroutine to that of Run. Whoever adds to a
+// full one waits; while Run does not run, nothing is taken.
+type localQueue struct {
+	wake chan struct{}
+
+	mu     sync.Mutex
+	room   sync.Cond
+	opened bool
+	events []localEvent
+	spare  []localEvent
+}
+
+func (q *localQueue) init() {
+	q.wake = make(chan struct{}, 1)
+	q.room.L = &q.mu
+}
+
+func (q *localQueue) open() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.opened = true
+}
+
+// close lets everybody go who waits.
+func (q *localQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.opened = false
+	q.room.Broadcast()
+}
+
+func (q *localQueue) add(ev localEvent) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.opened && len(q.events) == localLimit {
+		q.room.Wait()
+	}
+	if !q.opened {
+		return
+	}
+	q.events = append(q.events, ev)
+	if len(q.events) == 1 {
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take is everything that waits. It is valid until the next call.
+func (q *localQueue) take() []localEvent {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.events, q.spare = q.spare[:0], q.events
+	q.room.Broadcast()
+	return q.spare
+}
+
+// Inserted tells the node that a state was added to the table. Before Run and
+// after it, this and the next three do nothing: peers learn of what is in the
+// table by bulk updates. A node that is far behind makes them wait.
+func (n *Node) Inserted(id StateID) { n.local.add(localEvent{kind: EventInsert, id: id}) }
+
+// Updated tells the node that a state has changed, as by each packet that passes.
+// Proto is its IP protocol.
+func (n *Node) Updated(id StateID, proto uint8) {
+	n.local.add(localEvent{kind: EventUpdate, id: id, proto: proto})
+}
+
+// Deleted tells the node that a state was removed from the table.
+func (n *Node) Deleted(id StateID) { n.local.add(localEvent{kind: EventDelete, id: id}) }
+
+// Cleared tells the node that all states of its own were removed from the table:
+// those on one interface, or all if ifname is empty.
+func (n *Node) Cleared(ifname Name) { n.local.add(localEvent{kind: EventClear, ifName: ifname}) }

@@ -1,0 +1,283 @@
+package pfsync
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestMemoryAllocations: a table that has its size does not allocate.
+func TestMemoryAllocations(t *testing.T) {
+	const n = 10000
+	m := newMemory(t, MemoryConfig{})
+	for i := range n {
+		mustInsert(t, m, memStart, memState(i))
+	}
+	var (
+		i       int
+		st      State
+		buckets [DigestBuckets]uint64
+		buf     = make([]State, 100)
+		out     = memState(0)
+	)
+	copy(out.IfName[:], "em0") // a name that comes and goes
+	m.Delete(out.StateID)
+	for _, op := range []struct {
+		name string
+		f    func()
+	}{
+		{"Get", func() { m.Get(memStart, memStateID(i%n), &st); i++ }},
+		{"Update", func() { m.Update(memStart, memStateID(i%n), advance); i++ }},
+		{"Insert and Delete", func() { mustInsert(t, m, memStart, out); m.Delete(out.StateID) }},
+		{"refused Insert", func() { _ = m.Insert(memStart, &st) }},
+		{"Scan", func() { m.Scan(memStart, 0, buf) }},
+		{"Expire", func() { m.Expire(memStart, func(StateID) {}) }},
+		{"Clear", func() { m.Clear(1, Name{}, func(StateID) {}) }},
+		{"Digest", func() { m.Digest(&buckets) }},
+		{"Bucket", func() { m.Bucket(memStart, 1, func(StateID, uint64, time.Duration) {}) }},
+	} {
+		if got := testing.AllocsPerRun(100, op.f); got != 0 {
+			t.Errorf("%s: %v allocations, want none", op.name, got)
+		}
+	}
+}
+
+// advance is what an UPD_C does.
+func advance(st *State) Keep {
+	st.Src.SeqLo += 1460
+	st.Src.SeqHi += 1460
+	return KeepAll
+}
+
+func memStateID(i int) StateID { return StateID{0x6b01f3bf<<32 + uint64(i), 0xdeadbeef} }
+
+// heap is what is in use of it.
+func heap() uint64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
+
+// TestMemoryFootprint fills tables, once with states that have one key and once
+// with states that have two.
+func TestMemoryFootprint(t *testing.T) {
+	const n, most = 250000, 400
+	for _, nat := range []bool{false, true} {
+		before := heap()
+		m := newMemory(t, MemoryConfig{Limit: n})
+		for i := range n {
+			mustInsert(t, m, memStart, footprintState(i, nat))
+		}
+		got := float64(heap()-before) / n
+		t.Logf("%d states, translated %v: %.0f octets each", n, nat, got)
+		if got > most {
+			t.Errorf("%.0f octets for a state, want at most %d", got, most)
+		}
+		runtime.KeepAlive(m)
+	}
+}
+
+func footprintState(i int, nat bool) *State {
+	st := memState(i)
+	if nat {
+		st.Stack.Addr[1] = Addr{172, 16, byte(i >> 8), byte(i)}
+	}
+	return st
+}
+
+// A plainStore is what [Memory] is measured by: a map and a mutex, without a look
+// at keys, times or digests.
+type plainStore struct {
+	mu     sync.Mutex
+	states map[StateID]State
+}
+
+func (p *plainStore) Get(_ time.Time, id StateID, st *State) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, ok := p.states[id]
+	*st = s
+	return ok
+}
+
+func (p *plainStore) Insert(_ time.Time, st *State) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.states[st.StateID] = *st
+	return nil
+}
+
+func (p *plainStore) Update(_ time.Time, id StateID, f func(*State) Keep) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st, ok := p.states[id]
+	if ok && f(&st) != KeepNothing {
+		p.states[id] = st
+	}
+	return ok
+}
+
+func (p *plainStore) Delete(id StateID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.states[id]
+	delete(p.states, id)
+	return ok
+}
+
+// A benchStore is what both can do.
+type benchStore interface {
+	Get(time.Time, StateID, *State) bool
+	Insert(time.Time, *State) error
+	Update(time.Time, StateID, func(*State) Keep) bool
+	Delete(StateID) bool
+}
+
+var benchSizes = []struct {
+	name string
+	n    int
+}{{"1k", 1e3}, {"10k", 1e4}, {"100k", 1e5}, {"1M", 1e6}}
+
+func fillMemory(b *testing.B, n int) *Memory {
+	m := newMemory(b, MemoryConfig{Limit: n})
+	for i := range n {
+		mustInsert(b, m, memStart, memState(i))
+	}
+	return m
+}
+
+func fillPlain(b *testing.B, n int) *plainStore {
+	p := &plainStore{states: make(map[StateID]State)}
+	for i := range n {
+		mustInsertPlain(b, p, memState(i))
+	}
+	return p
+}
+
+func mustInsertPlain(b *testing.B, p *plainStore, st *State) {
+	if err := p.Insert(memStart, st); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkStore is the cost of an operation on a random state of a full table.
+// An insert comes with the delete that makes room for it.
+func BenchmarkStore(b *testing.B) {
+	for _, kind := range []struct {
+		name string
+		fill func(*testing.B, int) benchStore
+	}{
+		{"memory", func(b *testing.B, n int) benchStore { return fillMemory(b, n) }},
+		{"map", func(b *testing.B, n int) benchStore { return fillPlain(b, n) }},
+	} {
+		for _, size := range benchSizes {
+			s := kind.fill(b, size.n)
+			r := rand.New(rand.NewPCG(15, 16))
+			var st State
+			for _, op := range []struct {
+				name string
+				f    func(i int)
+			}{
+				{"get", func(i int) { s.Get(memStart, memStateID(i), &st) }},
+				{"update", func(i int) { s.Update(memStart, memStateID(i), advance) }},
+				{"insert", func(i int) {
+					s.Get(memStart, memStateID(i), &st)
+					s.Delete(st.StateID)
+					if err := s.Insert(memStart, &st); err != nil {
+						b.Fatal(err)
+					}
+				}},
+			} {
+				b.Run(op.name+"/"+size.name+"/"+kind.name, func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						op.f(r.IntN(size.n))
+					}
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkParallel is the cost of an update of a random state on all processors.
+func BenchmarkParallel(b *testing.B) {
+	const n = 100000
+	for name, s := range map[string]benchStore{"memory": fillMemory(b, n), "map": fillPlain(b, n)} {
+		b.Run(name, func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				r := rand.New(rand.NewPCG(17, rand.Uint64()))
+				for pb.Next() {
+					s.Update(memStart, memStateID(r.IntN(n)), advance)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkMemoryWalk is the cost of what looks at all states.
+func BenchmarkMemoryWalk(b *testing.B) {
+	buf := make([]State, 64)
+	var buckets [DigestBuckets]uint64
+	for _, size := range benchSizes {
+		m := fillMemory(b, size.n)
+		for _, op := range []struct {
+			name string
+			f    func()
+		}{
+			{"scan", func() {
+				for c, more := Cursor(0), true; more; more = c != 0 {
+					_, c = m.Scan(memStart, c, buf)
+				}
+			}},
+			{"expire", func() { m.Expire(memStart, nil) }},
+			{"clear", func() { m.Clear(1, Name{}, nil) }},
+			{"digest", func() { m.Digest(&buckets) }},
+			{"bucket", func() { m.Bucket(memStart, 1, func(StateID, uint64, time.Duration) {}) }},
+		} {
+			b.Run(op.name+"/"+size.name, func(b *testing.B) {
+				for b.Loop() {
+					op.f()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkFill is how long a table takes to fill, the worst insert among them,
+// and what it takes in the end.
+func BenchmarkFill(b *testing.B) {
+	for _, size := range benchSizes {
+		for _, kind := range []struct {
+			name string
+			make func() benchStore
+		}{
+			{"memory", func() benchStore { return newMemory(b, MemoryConfig{Limit: size.n}) }},
+			{"map", func() benchStore { return &plainStore{states: make(map[StateID]State)} }},
+		} {
+			b.Run(fmt.Sprintf("%s/%s", size.name, kind.name), func(b *testing.B) {
+				var used uint64
+				var worst time.Duration
+				for b.Loop() {
+					before := heap()
+					s := kind.make()
+					for i := range size.n {
+						st := memState(i)
+						start := time.Now()
+						if err := s.Insert(memStart, st); err != nil {
+							b.Fatal(err)
+						}
+						worst = max(worst, time.Since(start))
+					}
+					used = heap() - before
+					runtime.KeepAlive(s)
+				}
+				b.ReportMetric(float64(used)/float64(size.n), "B/state")
+				b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
+			})
+		}
+	}
+}

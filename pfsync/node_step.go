@@ -1,0 +1,255 @@
+package pfsync
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// ErrStopped is what calls fail with once a node is not running any more.
+var ErrStopped = errors.New("pfsync: node is not running any more")
+
+// do runs f on the node's goroutine. It waits for Run to begin.
+func (n *Node) do(ctx context.Context, f func()) error {
+	select {
+	case <-n.ready:
+	case <-n.done:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	finished := make(chan struct{})
+	select {
+	case n.calls <- func() { f(); close(finished) }:
+		<-finished
+		return nil
+	case <-n.done:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Resync asks the peers for their whole tables, again.
+func (n *Node) Resync(ctx context.Context) error {
+	return n.do(ctx, func() { n.step(Event{Kind: EventResync}) })
+}
+
+// Flush sends what is queued, instead of waiting for more. What the embedder has
+// told the node before is among it.
+func (n *Node) Flush(ctx context.Context) error {
+	return n.do(ctx, func() {
+		n.takeLocal()
+		n.step(Event{Kind: EventFlush})
+	})
+}
+
+// receive takes in what was read at once.
+func (n *Node) receive(b *batch) {
+	for i := range b.packets[:b.n] {
+		p := &b.packets[i]
+		if n.converger != nil && len(p.Data) >= headerLen && p.TTL == 255 {
+			n.converged(n.converger.Received(time.Now(), [16]byte(p.Data[4:])))
+		}
+		n.step(Event{Kind: EventPacket, Packet: *p})
+	}
+	n.free <- b
+}
+
+// receiveSide takes in a datagram of the side channel.
+func (n *Node) receiveSide(p *SidePacket) {
+	out, err := n.converger.Message(time.Now(), p.Src, p.Data)
+	if err != nil {
+		n.badSide++
+		if n.log.Enabled(context.Background(), slog.LevelDebug) { // there may be many
+			n.log.Debug("pfsync: datagram of the side channel dropped", "src", p.Src, "err", err)
+		}
+	}
+	n.freed <- p
+	n.converged(out)
+}
+
+// converge does what is due about the agreement of the tables.
+func (n *Node) converge() {
+	if n.converger != nil {
+		n.converged(n.converger.Timer(time.Now()))
+	}
+}
+
+// converged does what the converger has found out.
+func (n *Node) converged(out ConvergeOutput) {
+	for _, m := range out.Messages {
+		if err := n.cfg.Side.WritePacket(m.Dst, m.Data); err != nil && !errors.Is(err, net.ErrClosed) {
+			n.sendFailed(m.Dst, err)
+		}
+	}
+	resend := append(n.resend[:0], out.Resend...) // step may use the converger's
+	n.resend = resend
+	for _, id := range resend {
+		n.step(Event{Kind: EventResend, ID: id})
+	}
+	if out.Resync {
+		n.step(Event{Kind: EventResync})
+	}
+	if at := out.Deadline; !at.IsZero() && (n.sideAt.IsZero() || at.Before(n.sideAt) || !n.sideAt.After(time.Now())) {
+		n.sideAt = at
+		n.sideTimer.set(at)
+	}
+}
+
+// takeLocal takes in what the embedder has done.
+func (n *Node) takeLocal() {
+	for _, ev := range n.local.take() {
+		n.takeEvent(ev)
+	}
+}
+
+func (n *Node) takeEvent(ev localEvent) {
+	now := time.Now()
+	e := Event{Kind: ev.kind, ID: ev.id, Proto: ev.proto, IfName: ev.ifName}
+	switch ev.kind {
+	case EventInsert:
+		if !n.cfg.Store.Get(now, ev.id, &n.scratch) {
+			return // it is gone again
+		}
+		e.State = &n.scratch
+		n.observe(ChangeInsert, true, &n.scratch)
+	case EventUpdate:
+		if n.watched.Load() && n.cfg.Store.Get(now, ev.id, &n.scratch) {
+			n.observe(ChangeUpdate, true, &n.scratch)
+		}
+	case EventDelete:
+		n.removed(now, ev.id, true)
+	}
+	n.step(e)
+}
+
+// removed takes note of the end of a state.
+func (n *Node) removed(now time.Time, id StateID, local bool) {
+	if n.converger != nil {
+		n.converger.Removed(now, id, local)
+	}
+	if n.watched.Load() {
+		n.observe(ChangeDelete, local, &State{StateID: id})
+	}
+}
+
+// changed takes note of what a peer has done.
+func (n *Node) changed(c Change) {
+	if c.Op == ChangeDelete {
+		n.removed(time.Now(), c.State.StateID, false)
+		return
+	}
+	if c.Op == ChangeInsert && n.converger != nil {
+		n.converger.Inserted(c.State.StateID)
+	}
+	n.observe(c.Op, false, c.State)
+}
+
+// observe tells the watchers.
+func (n *Node) observe(op ChangeOp, local bool, st *State) {
+	if n.watched.Load() {
+		n.tell(&Observation{op, local, *st})
+	}
+}
+
+// expire has the store remove what is due, and tells the peers.
+func (n *Node) expire() {
+	x, ok := n.cfg.Store.(Expirer)
+	if !ok {
+		return
+	}
+	n.expired = n.expired[:0]
+	x.Expire(time.Now(), func(id StateID) { n.expired = append(n.expired, id) })
+	for _, id := range n.expired {
+		n.takeEvent(localEvent{kind: EventDelete, id: id})
+	}
+}
+
+// step feeds an event to the session and does what comes of it.
+func (n *Node) step(ev Event) {
+	out := n.session.Step(time.Now(), ev)
+	n.send(out.Frames)
+	n.demote(out.Demotion, out.DemotionReason)
+	if n.cfg.Release != nil {
+		for _, id := range out.Release {
+			n.cfg.Release(id)
+		}
+	}
+	n.sessionTimer.set(out.Deadline)
+}
+
+// send sends frames to all peers. Those that cannot be sent are counted and gone:
+// a later update, or the converger, makes up for them.
+func (n *Node) send(frames [][]byte) {
+	if len(frames) == 0 {
+		return
+	}
+	if n.converger != nil {
+		for _, f := range frames {
+			n.converger.Sent(n.cfg.Session.Dialect, f)
+		}
+	}
+	for _, dst := range n.dst {
+		for left := frames; len(left) > 0; {
+			sent, err := n.cfg.Transport.WritePackets(dst, left)
+			if dst.Is6() {
+				n.out6 += uint64(sent)
+			}
+			if err == nil {
+				break
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			n.sendFailed(dst, err)
+			left = left[min(sent+1, len(left)):] // that one is lost
+		}
+	}
+}
+
+// sendLogPause is the least time between two logs of failed sending.
+const sendLogPause = 10 * time.Second
+
+// sendFailed counts a failure to send.
+func (n *Node) sendFailed(dst netip.Addr, err error) {
+	n.outErrors++
+	if now := time.Now(); now.Sub(n.sendLogged) > sendLogPause {
+		n.sendLogged = now
+		n.log.Warn("pfsync: cannot send", "dst", dst, "err", err, "so far", n.outErrors)
+	}
+}
+
+// demote makes d the contribution to the demotion counter.
+func (n *Node) demote(d int, cause string) {
+	if d != n.demotion {
+		n.log.Info("pfsync: demotion", "by", d, "reason", cause)
+		n.demotion = d
+	}
+	if n.cfg.Demote != nil {
+		n.cfg.Demote.Set(demoteCause, d)
+	}
+}
+
+// demoteCause is the name of the contribution to a demotion counter.
+const demoteCause = "pfsync bulk"
+
+// A deadline is a timer that is set by the time.
+type deadline struct{ *time.Timer }
+
+func newDeadline() deadline {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return deadline{t}
+}
+
+func (d deadline) set(at time.Time) {
+	if at.IsZero() {
+		d.Stop()
+		return
+	}
+	d.Reset(time.Until(at))
+}
