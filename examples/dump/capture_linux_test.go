@@ -124,13 +124,17 @@ func TestLive(t *testing.T) {
 	tagged := behind(groupMAC+virtualMAC+"8100 0064 0800", ipv4(112, advert1))
 	twice := behind(groupMAC+virtualMAC+"88a8 0007 8100 0064 0800", ipv4(112, advert1))
 	options := behind("333300000012"+virtualMAC+"86dd", ipv6(0, append([]byte{112, 0, 1, 4, 0, 0, 0, 0}, advert1...)))
-	send(t, peer, "em0", noise, ethernet(ipv4(112, advert1)), noise, tagged, twice, options, ethernet(ipv4(240, append([]byte{6, 0, 0, 20}, make([]byte, 16)...))))
+	sync4 := ethernet(ipv4(240, pfsyncPacket(6, delC6)))
+	sync6 := behind("3333000000f0"+virtualMAC+"86dd", ipv6(240, pfsyncPacket(5, delC, endOf5)))
+	send(t, peer, "em0", noise, ethernet(ipv4(112, advert1)), noise, tagged, twice, options, sync4, sync6)
 	d.want(d.stdout, "10.0.0.2 > 224.0.0.18: CARPv2-advertise 36: vhid=1 advbase=1 advskew=100 demote=2 authlen=7 "+
 		"counter=0123456789abcdef checksum=ok hmac=ok lladdr=00:00:5e:00:01:01")
 	d.want(d.stdout, "vlan=[100]")
 	d.want(d.stdout, "vlan=[7 100]")
 	d.want(d.stdout, "fe80::2 > ff02::12: CARPv2-advertise 36: vhid=1")
-	d.want(d.stdout, "PFSYNCv6 len 20")
+	d.want(d.stdout, "PFSYNCv6 len 36")
+	d.want(d.stdout, "fe80::2 > ff02::12: PFSYNCv5 len 40")
+	d.want(d.stdout, "id: 0000000000000001 creatorid: 0a0b0c0d")
 
 	// It goes on over an interface that goes down, and shows what this host sends.
 	dumper.IP("link set em0 down")
@@ -143,10 +147,10 @@ func TestLive(t *testing.T) {
 		t.Errorf("exit code %d after SIGTERM, want 0", code)
 	}
 	all := packets(t, "-r", saved)
-	if len(all) != 6 {
-		t.Fatalf("%d packets saved, want 6", len(all))
+	if len(all) != 7 {
+		t.Fatalf("%d packets saved, want 7", len(all))
 	}
-	for i, want := range []string{"[]", "[100]", "[7 100]", "[]", "[]", "[]"} {
+	for i, want := range []string{"[]", "[100]", "[7 100]", "[]", "[]", "[]", "[]"} {
 		if vlan := fmt.Sprint(all[i].VLAN); vlan != want {
 			t.Errorf("packet %d: VLAN %s, want %s", i+1, vlan, want)
 		}

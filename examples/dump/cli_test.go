@@ -22,20 +22,28 @@ const (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestText holds the text output of a capture with everything that can be wrong.
+// TestText holds the output of captures with everything that can be wrong, and of
+// states of all kinds.
 func TestText(t *testing.T) {
 	key := []string{"-carp", "vhid 201 pass inject 10.1.0.201/24 10.1.0.21/24", "-r", receive}
 	for _, tt := range []struct {
 		golden string
 		args   []string
+		code   int // 1 for malformed packets
 	}{
-		{"testdata/golden/carp-receive.txt", key},
-		{"testdata/golden/carp-receive-v.txt", append([]string{"-v"}, key...)},
-		{"testdata/golden/carp-receive.json", append([]string{"-json"}, key...)},
+		{"testdata/golden/carp-receive.txt", key, 1},
+		{"testdata/golden/carp-receive-v.txt", append([]string{"-v"}, key...), 1},
+		{"testdata/golden/carp-receive.json", append([]string{"-json"}, key...), 1},
+		{"testdata/golden/pfsync-receive.txt", []string{"-dialect", "openbsd", "-r", "testdata/captures/openbsd/pfsync-receive.pcap"}, 1},
+		{"testdata/golden/pfsync-options-v.txt", []string{"-v", "-r", "testdata/captures/openbsd/pfsync-options.pcap"}, 0},
+		{"testdata/golden/pfsync-af-to.json", []string{"-json", "-r", "testdata/captures/openbsd/pfsync-af-to.pcap"}, 0},
+		{"testdata/golden/pfsync-tdb-v.txt", []string{"-v", "-r", "testdata/captures/openbsd/pfsync-tdb.pcap"}, 0},
+		{"testdata/golden/pfsync-state-options-v.txt", []string{"-v", "-r", "testdata/captures/freebsd/pfsync-state-options.syn.pcap"}, 0},
+		{"testdata/golden/pfsync-state-options.json", []string{"-json", "-r", "testdata/captures/freebsd/pfsync-state-options.syn.pcap"}, 0},
 	} {
 		res := runDump(t, tt.args...)
-		if res.code != 1 {
-			t.Errorf("%s: exit code %d, want 1 for malformed packets", tt.golden, res.code)
+		if res.code != tt.code {
+			t.Errorf("%s: exit code %d, want %d", tt.golden, res.code, tt.code)
 		}
 		if *update {
 			if err := os.WriteFile(tt.golden, []byte(res.stdout), 0o644); err != nil {

@@ -12,8 +12,9 @@ import (
 // text. It is valid until the next packet is read.
 type record interface {
 	head() *envelope
-	text(verbose bool) string // without what the envelope says
-	reason() string           // why the packet is malformed, or empty
+	text(verbose bool) string    // without what the envelope says
+	details(verbose bool) string // whole lines that follow, or empty
+	reason() string              // why the packet is malformed, or empty
 }
 
 // An envelope is the part of a record that every packet has. Fields that a
@@ -32,6 +33,8 @@ type envelope struct {
 }
 
 func (e *envelope) head() *envelope { return e }
+
+func (e *envelope) details(bool) string { return "" }
 
 // timeFormat is RFC 3339 with all nine digits: columns align and sort as text.
 const timeFormat = "2006-01-02T15:04:05.000000000Z07:00"
@@ -63,13 +66,14 @@ func addrText(a netip.Addr) string {
 // A decoder turns frames into records.
 type decoder struct {
 	keys    keyring
+	dialect string // of pfsync: auto, openbsd or freebsd
 	log     *slog.Logger
 	vrrp    int                   // packets left out
 	unknown map[pcap.LinkType]int // frames left out
 }
 
-func newDecoder(keys keyring, log *slog.Logger) *decoder {
-	return &decoder{keys: keys, log: log, unknown: make(map[pcap.LinkType]int)}
+func newDecoder(keys keyring, dialect string, log *slog.Logger) *decoder {
+	return &decoder{keys: keys, dialect: dialect, log: log, unknown: make(map[pcap.LinkType]int)}
 }
 
 // decode returns nil if p is neither CARP nor pfsync.
@@ -85,7 +89,7 @@ func (d *decoder) decode(p pcap.Packet) record {
 	case f == nil:
 		return nil
 	case f.proto == protoPfsync:
-		return decodePfsync(p.Time, f)
+		return d.decodePfsync(p.Time, f)
 	case isVRRP(&f.ip):
 		d.vrrp++
 		d.log.Debug("VRRP left out", "src", f.src, "vrid", f.payload[1])

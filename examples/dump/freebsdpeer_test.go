@@ -81,7 +81,7 @@ func TestFreeBSD(t *testing.T) {
 			known[c.VHID] = true
 		}
 		for segment, adverts := range tt.Adverts {
-			all := onlyCARP(packets(t, append(flags, "-r", filepath.Join(dir, tt.Captures[segment]))...))
+			all := only("carp", packets(t, append(flags, "-r", filepath.Join(dir, tt.Captures[segment]))...))
 			all = slices.DeleteFunc(all, func(p jsonPacket) bool { return p.Len < 36 }) // not in the truth
 			if len(all) != len(adverts) {
 				t.Fatalf("%d packets of at least 36 octets, want %d", len(all), len(adverts))

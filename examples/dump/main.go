@@ -1,10 +1,15 @@
 // Command dump is a tcpdump for CARP and pfsync: it shows who claims which
 // virtual host, and says whether an advert is signed with the key you think it
-// is.
+// is; and it shows which states firewalls tell each other about, as pfctl does.
 //
 //	dump -i em0
 //	dump -r failover.pcap -v -carp "vhid 1 passfile /etc/carp.pass 10.0.0.1/24"
-//	dump -r failover.pcap -json
+//	dump -r sync.pcap -v
+//	dump -r sync.pcap -json | jq 'select(.error)'
+//
+// For a look at pfsync with Wireshark there is pfsync.lua beside this file:
+//
+//	tshark -X lua_script:pfsync.lua -r sync.pcap
 //
 // A packet takes one way: a source (capture file or interface) yields frames,
 // find looks for CARP or pfsync in them, decode reads that, and a printer writes
@@ -69,7 +74,7 @@ func dump(opt options, keys keyring, stdin io.Reader, stdout io.Writer, log *slo
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 
-	d, print := newDecoder(keys, log), newPrinter(opt, stdout)
+	d, print := newDecoder(keys, opt.dialect, log), newPrinter(opt, stdout)
 	defer d.summarize()
 	for {
 		p, err := src.Next()

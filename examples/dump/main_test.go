@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,16 @@ type jsonPacket struct {
 	Checksum string    `json:"checksum"`
 	HMAC     string    `json:"hmac"`
 	Error    string    `json:"error"`
+
+	Dialect  string        `json:"dialect"`
+	PFCksum  string        `json:"pfcksum"`
+	Sections []jsonSection `json:"sections"`
+}
+
+type jsonSection struct {
+	Action   string           `json:"action"`
+	Count    int              `json:"count"`
+	Messages []map[string]any `json:"messages"` // numbers are json.Number
 }
 
 // packets runs the program with -json and checks its exit code.
@@ -67,6 +78,7 @@ func packets(t *testing.T, args ...string) []jsonPacket {
 	res := runDump(t, append([]string{"-json"}, args...)...)
 	dec := json.NewDecoder(strings.NewReader(res.stdout))
 	dec.DisallowUnknownFields()
+	dec.UseNumber()
 	var all []jsonPacket
 	want := 0
 	for {
@@ -87,15 +99,9 @@ func packets(t *testing.T, args ...string) []jsonPacket {
 	return all
 }
 
-// onlyCARP drops the pfsync packets.
-func onlyCARP(all []jsonPacket) []jsonPacket {
-	var out []jsonPacket
-	for _, p := range all {
-		if p.Proto == "carp" {
-			out = append(out, p)
-		}
-	}
-	return out
+// only keeps the packets of a protocol.
+func only(proto string, all []jsonPacket) []jsonPacket {
+	return slices.DeleteFunc(all, func(p jsonPacket) bool { return p.Proto != proto })
 }
 
 // save writes frames to a capture file.

@@ -50,7 +50,7 @@ func TestOpenBSD(t *testing.T) {
 			byHand = checkInjected(t, tt.Injected, flags)
 		}
 		for _, c := range tt.Captures {
-			for i, p := range onlyCARP(packets(t, append(flags, "-r", filepath.Join(dir, c.File))...)) {
+			for i, p := range only("carp", packets(t, append(flags, "-r", filepath.Join(dir, c.File))...)) {
 				if byHand[identity(p)] {
 					continue
 				}

@@ -12,12 +12,14 @@ import (
 const usage = `usage: dump -r FILE | -i IFACE [-json] [-v] [-carp WORDS]...
             [-dialect auto|openbsd|freebsd] [-w OUT.pcap] [-log text|json]
 
-Prints the CARP and pfsync packets of a capture or of an interface.
+Prints the CARP and pfsync packets of a capture or of an interface, pfsync down to each
+state, of OpenBSD 7.4 and newer and of FreeBSD 12 to 15.
 
   -r FILE     read a pcap or pcapng file; "-" is standard input
   -i IFACE    capture on an interface until SIGINT or SIGTERM (Linux, root)
   -json       one JSON object a packet instead of a line of text
-  -v          show the counter, checksum, HMAC and MAC of adverts; log debug messages
+  -v          show the counter, checksum, HMAC and MAC of adverts, and pfsync states as
+              pfctl -ss -vv does instead of pfctl -ss; log debug messages
   -carp WORDS check the HMAC of a virtual host. WORDS is one argument, in ifconfig's words:
                   "vhid N [pass P | passfile F] [lladdr MAC] ADDR..."
               with every virtual address of it. Repeat the flag for more virtual hosts, and
@@ -25,9 +27,10 @@ Prints the CARP and pfsync packets of a capture or of an interface.
               enough. A command line shows in the process list: prefer passfile, whose file
               holds the passphrase, without the end of line. lladdr is a MAC set by hand on
               an OpenBSD carp interface; adverts that hash it and that do not both match.
-  -dialect D  which IPv6 link-local addresses the HMAC covers: "freebsd" the given ones,
-              "openbsd" none, or the given ones and the one made from the virtual MAC,
-              "auto" any of these
+  -dialect D  pfsync: "openbsd" wants version 6 of the header, "freebsd" wants 5, and others
+              are malformed; "auto" reads both. CARP: which IPv6 link-local addresses the
+              HMAC covers: "freebsd" the given ones, "openbsd" none, or the given ones and
+              the one made from the virtual MAC, "auto" any of these
   -w OUT.pcap save the printed packets
   -log FORM   form of messages on standard error
 

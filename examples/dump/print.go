@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// newPrinter returns a function that writes a record, in one Write.
+// newPrinter returns a function that writes a record, in one Write: a line, and as
+// text perhaps some more below it.
 func newPrinter(opt options, w io.Writer) func(record) error {
 	if opt.json {
 		enc := json.NewEncoder(w)
 		return func(r record) error { return enc.Encode(r) }
 	}
 	return func(r record) error {
-		_, err := io.WriteString(w, line(r, opt.verbose))
+		_, err := io.WriteString(w, lines(r, opt.verbose))
 		return err
 	}
 }
 
-// line is a record as text, with the time of day of this host as in tcpdump.
-func line(r record, verbose bool) string {
+// lines is a record as text, with the time of day of this host as in tcpdump.
+func lines(r record, verbose bool) string {
 	var b strings.Builder
 	e := r.head()
 	if e.time.IsZero() {
@@ -41,6 +42,6 @@ func line(r record, verbose bool) string {
 	if r.reason() != "" {
 		fmt.Fprintf(&b, " [malformed: %s]", r.reason())
 	}
-	b.WriteString("\n")
+	b.WriteString("\n" + r.details(verbose))
 	return b.String()
 }
