@@ -42,7 +42,7 @@ func (s *Session) beginAnswer() {
 	}
 	*a = responder{running: true, began: s.clock, buf: a.buf}
 	if s.oneByOne() {
-		a.opened, a.next = true, s.clock+s.cfg.Bulk.Interval
+		a.opened, a.next = true, s.clock+s.pause()
 		s.sendNow(s.bus(BusStart))
 		return
 	}
@@ -52,6 +52,9 @@ func (s *Session) beginAnswer() {
 // oneByOne reports whether states go into frames of their own, and so does BUS,
 // which is all that FreeBSD 12 was seen to do.
 func (s *Session) oneByOne() bool { return s.cfg.KernelExact && s.habits.joins }
+
+// pause is the time between two frames.
+func (s *Session) pause() time.Duration { return max(s.cfg.Bulk.Interval, 0) }
 
 // perFrame is how many states fit into a frame behind that many octets.
 func (s *Session) perFrame(octets int) int {
@@ -77,7 +80,7 @@ func (s *Session) answerBurst() {
 			return
 		}
 	}
-	s.ans.next = s.clock + max(s.cfg.Bulk.Interval, 0)
+	s.ans.next = s.clock + s.pause()
 }
 
 // answerFrame sends the next frame, and reports whether it was the last. A receiver
@@ -160,7 +163,7 @@ func (s *Session) answered() {
 		a.rest = max(a.rest, s.clock+(s.clock-a.began))
 	}
 	if a.again {
-		a.next = max(a.rest, s.clock)
+		a.next = max(a.rest, s.clock+s.pause())
 	}
 }
 

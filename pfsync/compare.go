@@ -12,10 +12,10 @@ import (
 // reports. A message that is lost leaves its buckets for the next comparison.
 
 const (
-	// listBurst is the number of buckets listed at once, and listPause the time
-	// between two bursts.
+	// listBurst is the number of buckets listed at once, and listPause how long to
+	// wait for the results before the next ones.
 	listBurst = 16
-	listPause = 10 * time.Millisecond
+	listPause = 50 * time.Millisecond
 
 	// roundEnd is how long nothing must have come of a comparison for it to be over.
 	roundEnd = 500 * time.Millisecond
@@ -32,11 +32,15 @@ type convergePeer struct {
 	heard  time.Time
 	gaps   gaps
 
+	unacked int    // frames since the last ack of ours
+	acked   uint64 // the last frame of ours that it says it has
+
 	compareAt time.Time // when to compare, if anything is to be compared
 	resyncAt  time.Time // not to ask for the whole table before
 	round     uint32
 	roundEnd  time.Time // zero: no comparison is on
 	listAt    time.Time
+	unjudged  int      // lists whose result is missing
 	listing   []uint16 // buckets to list
 	differ    int      // of this round
 	flowing   int
@@ -74,7 +78,7 @@ func (v *Converger) work(now time.Time, p *convergePeer) {
 	if !p.roundEnd.IsZero() && !now.Before(p.roundEnd) {
 		v.conclude(now, p)
 	}
-	if len(p.listing) > 0 && !now.Before(p.listAt) {
+	if len(p.listing) > 0 && (p.unjudged == 0 || !now.Before(p.listAt)) {
 		v.listNext(now, p)
 	}
 	if v.leads(p) && !p.compareAt.IsZero() && !now.Before(p.compareAt) && p.roundEnd.IsZero() {
@@ -172,6 +176,7 @@ func (v *Converger) buckets(p *convergePeer, b []byte) error {
 // listNext lists the next buckets.
 func (v *Converger) listNext(now time.Time, p *convergePeer) {
 	n := min(listBurst, len(p.listing))
+	p.unjudged = 0
 	p.roundEnd = now.Add(roundEnd)
 	p.listAt = now.Add(listPause)
 	for i, entries := range v.entries(now, p.listing[:n]) {
@@ -184,6 +189,7 @@ func (v *Converger) listNext(now time.Time, p *convergePeer) {
 				m.to = part[len(part)-1].id
 			}
 			v.send(p, sideList, m.append)
+			p.unjudged++
 			if len(entries) == 0 {
 				break
 			}
@@ -340,6 +346,7 @@ func (v *Converger) result(now time.Time, p *convergePeer, b []byte) error {
 		p.differ += int(m.differ)
 		p.flowing += int(m.flowing)
 		p.roundEnd = now.Add(roundEnd)
+		p.unjudged = max(p.unjudged-1, 0)
 	}
 	return nil
 }

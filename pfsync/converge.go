@@ -210,6 +210,22 @@ func (s Section) id(m []byte) StateID {
 	return StateID{binary.BigEndian.Uint64(m), binary.BigEndian.Uint32(m[creator:])}
 }
 
+const (
+	// ackEvery is the number of frames after which one says that they have arrived,
+	// and behindAt how many may be on their way to a peer that keeps up. Linux drops
+	// above 1000 on a busy CPU (netdev_max_backlog).
+	ackEvery = 64
+	behindAt = 512
+)
+
+// Behind reports whether a peer has not taken in yet what was sent to it: more
+// of it, as in a bulk update, would be lost.
+func (v *Converger) Behind() bool {
+	return slices.ContainsFunc(v.peers, func(p *convergePeer) bool {
+		return p.met() && v.sent.next-p.acked > behindAt
+	})
+}
+
 // Received takes note of the number of a frame that has arrived.
 func (v *Converger) Received(now time.Time, checksum [16]byte) ConvergeOutput {
 	v.begin()
@@ -221,6 +237,11 @@ func (v *Converger) Received(now time.Time, checksum [16]byte) ConvergeOutput {
 		if p.met() && uint32(p.epoch) == s.epoch {
 			if !p.gaps.arrived(now, s.number) {
 				p.compareAt = now
+			}
+			if p.unacked++; p.unacked == ackEvery {
+				p.unacked = 0
+				n := p.gaps.expect - 1
+				v.send(p, sideAck, func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, n) })
 			}
 			v.work(now, p)
 		}
@@ -282,6 +303,12 @@ func (v *Converger) message(now time.Time, p *convergePeer, kind sideKind, b []b
 	switch kind {
 	case sideNack:
 		return v.nack(p, b)
+	case sideAck:
+		if len(b) < 8 {
+			return ErrSide
+		}
+		p.acked = min(max(p.acked, binary.BigEndian.Uint64(b)), v.sent.next)
+		return nil
 	case sideAgain, sideForgotten:
 		spans, err := parseSpans(b)
 		for _, s := range spans {
@@ -326,7 +353,7 @@ func (v *Converger) hello(now time.Time, p *convergePeer, h sideHeader, b []byte
 		return nil
 	}
 	if !p.echoed {
-		p.echoed = true
+		p.echoed, p.acked = true, v.sent.next
 		p.compareAt = now.Add(v.cfg.Settle)
 		v.helloAt = now
 	}

@@ -116,8 +116,11 @@ type Node struct {
 	demotion     int
 	link         Link
 	sessionTimer deadline
+	sessionAt    time.Time
+	stepped      time.Time // when the session was last told something
 	sideTimer    deadline
 	sideAt       time.Time
+	repairTimer  deadline
 	sendLogged   time.Time
 	out6         uint64
 	outErrors    uint64
@@ -308,20 +311,22 @@ func (n *Node) readSide(quit <-chan struct{}) {
 
 // loop is where everything happens.
 func (n *Node) loop(ctx context.Context) error {
-	n.sessionTimer, n.sideTimer = newDeadline(), newDeadline()
+	n.sessionTimer, n.sideTimer, n.repairTimer = newDeadline(), newDeadline(), newDeadline()
 	expire := time.NewTicker(expireInterval)
 	defer func() {
 		n.sessionTimer.Stop()
 		n.sideTimer.Stop()
+		n.repairTimer.Stop()
 		expire.Stop()
 		n.demote(0, "stopped")
 	}()
 	links := n.cfg.Links
+	n.converge()
+	n.greeted(ctx)
 	n.step(Event{Kind: EventUp})
 	if links == nil {
 		n.step(Event{Kind: EventLinkUp})
 	}
-	n.converge()
 	for {
 		select {
 		case b := <-n.packets:
@@ -342,6 +347,8 @@ func (n *Node) loop(ctx context.Context) error {
 			n.step(Event{Kind: EventTimer})
 		case <-n.sideTimer.C:
 			n.converge()
+		case <-n.repairTimer.C:
+			n.repair()
 		case <-expire.C:
 			n.expire()
 		case err := <-n.errs:
@@ -351,6 +358,32 @@ func (n *Node) loop(ctx context.Context) error {
 			n.step(Event{Kind: EventFlush})
 			n.step(Event{Kind: EventDown})
 			return nil
+		}
+	}
+}
+
+// greetTime is how long a node waits at its start for others of this library to
+// answer. Those can pace their bulk updates then.
+const greetTime = 200 * time.Millisecond
+
+// greeted waits until a peer was met on the side channel, for a moment.
+func (n *Node) greeted(ctx context.Context) {
+	if n.converger == nil {
+		return
+	}
+	n.demote(n.cfg.Session.withDefaults().Demote, "waiting for peers")
+	late := time.NewTimer(greetTime)
+	defer late.Stop()
+	for !n.converger.Active() {
+		select {
+		case p := <-n.sides:
+			n.receiveSide(p)
+		case <-n.sideTimer.C:
+			n.converge()
+		case <-late.C:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -70,6 +70,7 @@ func (n *Node) receiveSide(p *SidePacket) {
 	}
 	n.freed <- p
 	n.converged(out)
+	n.arm()
 }
 
 // converge does what is due about the agreement of the tables.
@@ -86,11 +87,7 @@ func (n *Node) converged(out ConvergeOutput) {
 			n.sendFailed(m.Dst, err)
 		}
 	}
-	resend := append(n.resend[:0], out.Resend...) // step may use the converger's
-	n.resend = resend
-	for _, id := range resend {
-		n.step(Event{Kind: EventResend, ID: id})
-	}
+	n.resend = append(n.resend, out.Resend...)
 	if out.Resync {
 		n.step(Event{Kind: EventResync})
 	}
@@ -98,7 +95,33 @@ func (n *Node) converged(out ConvergeOutput) {
 		n.sideAt = at
 		n.sideTimer.set(at)
 	}
+	n.repair()
 }
+
+const (
+	// repairBurst is the number of states sent again at once, and repairLimit how
+	// many may wait for that. The next comparison finds those that did not.
+	repairBurst = 256
+	repairLimit = 1 << 20
+)
+
+// repair sends states again, as many as a peer can take in now.
+func (n *Node) repair() {
+	if len(n.resend) == 0 {
+		return
+	}
+	if !n.converger.Behind() {
+		burst := n.resend[:min(repairBurst, len(n.resend))]
+		for _, id := range burst {
+			n.step(Event{Kind: EventResend, ID: id})
+		}
+		n.resend = n.resend[len(burst):min(len(n.resend), repairLimit)]
+	}
+	n.repairTimer.set(time.Now().Add(repairPause))
+}
+
+// repairPause is the time between two bursts.
+const repairPause = time.Millisecond
 
 // takeLocal takes in what the embedder has done.
 func (n *Node) takeLocal() {
@@ -171,7 +194,8 @@ func (n *Node) expire() {
 
 // step feeds an event to the session and does what comes of it.
 func (n *Node) step(ev Event) {
-	out := n.session.Step(time.Now(), ev)
+	n.stepped = time.Now()
+	out := n.session.Step(n.stepped, ev)
 	n.send(out.Frames)
 	n.demote(out.Demotion, out.DemotionReason)
 	if n.cfg.Release != nil {
@@ -179,7 +203,24 @@ func (n *Node) step(ev Event) {
 			n.cfg.Release(id)
 		}
 	}
-	n.sessionTimer.set(out.Deadline)
+	n.sessionAt = out.Deadline
+	n.arm()
+}
+
+// behindPause is the time between two bursts of a bulk update while a peer is
+// behind. Other timers are late by no more than that.
+const behindPause = 5 * time.Millisecond
+
+// arm sets the timer to the session's deadline, or to a later time if there is
+// more to send than a peer can take in.
+func (n *Node) arm() {
+	at := n.sessionAt
+	if n.converger != nil && !at.IsZero() && n.converger.Behind() {
+		if soon := n.stepped.Add(behindPause); at.Before(soon) {
+			at = soon
+		}
+	}
+	n.sessionTimer.set(at)
 }
 
 // send sends frames to all peers. Those that cannot be sent are counted and gone:

@@ -43,6 +43,7 @@ type sideKind uint8
 const (
 	sideHello     sideKind = iota + 1 // I am here, and this is what I have
 	sideNack                          // these frames of yours did not arrive
+	sideAck                           // this frame of yours has arrived, and those before
 	sideAgain                         // what was in these frames is sent again
 	sideForgotten                     // what was in these frames is not known any more
 	sideGroups                        // the digests of all groups of buckets

@@ -77,12 +77,9 @@ func (a adaptive) active(states int) bool { return a.end > 0 && states > a.start
 
 // scale is pf_state_expires, which counts in whole seconds.
 func (a adaptive) scale(life time.Duration, states int) time.Duration {
-	switch {
-	case !a.active(states):
+	if !a.active(states) {
 		return life
-	case states >= a.end:
-		return 0
 	}
-	left, span := int64(a.end-states), int64(a.end-a.start)
-	return time.Duration(int64(life/time.Second)*left/span) * time.Second
+	left, span := max(a.end-states, 0), a.end-a.start
+	return life / time.Second * time.Duration(left) / time.Duration(span) * time.Second
 }

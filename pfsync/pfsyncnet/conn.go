@@ -47,7 +47,7 @@ type Conn struct {
 	sock   socket
 	follow *follower
 
-	readMu, writeMu sync.Mutex
+	writeMu sync.Mutex
 
 	isClosed atomic.Bool
 	close    func() error
@@ -109,8 +109,6 @@ func (c *Conn) ReadPackets(p []pfsync.Packet) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	c.readMu.Lock()
-	defer c.readMu.Unlock()
 	for {
 		n, err := c.sock.read(p)
 		switch {

@@ -393,13 +393,14 @@ func TestQueueFull(t *testing.T) {
 		t.Errorf("got %q, want %q", err, want)
 	}
 	start = time.Now()
-	for range 100 {
+	const again = 10
+	for range again {
 		if n, err := c.WritePackets(dead, payloads); n != 0 || err == nil {
 			t.Errorf("%d sent into a full queue, %v", n, err)
 		}
 	}
-	if took := time.Since(start); took > 100*sendWait/4 {
-		t.Errorf("100 times a full queue took %v", took)
+	if took := time.Since(start); took > again*sendWait/2 {
+		t.Errorf("%d times a full queue took %v", again, took)
 	}
 
 	b.Addr("lan", "192.0.2.66/24") // the dead wakes up, and is found by the next question

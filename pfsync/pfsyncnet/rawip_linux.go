@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -26,7 +25,6 @@ type rawSocket struct {
 	rc   syscall.RawConn
 	rx   *receiver
 	tx   *sender
-	full bool // there was no room when something was last sent
 }
 
 func openRaw(cfg Config) (*rawSocket, error) {
@@ -43,7 +41,7 @@ func openRaw(cfg Config) (*rawSocket, error) {
 		return nil, fmt.Errorf("pfsyncnet: setting up a raw IP socket for %s: %w", cfg.Interface, errno(err))
 	}
 	s.group = cfg.Group
-	s.rx, s.tx = newReceiver(s.rc, cfg.v4()), newSender(s.rc, cfg.v4(), cfg.Source)
+	s.rx, s.tx = newReceiver(s.rc, cfg.v4()), newSender(conn, s.rc, cfg.v4(), cfg.Source)
 	return s, nil
 }
 
@@ -92,12 +90,7 @@ func (s *rawSocket) control(f func(fd int) error) error {
 func (s *rawSocket) read(p []pfsync.Packet) (int, error) { return s.rx.read(p) }
 
 func (s *rawSocket) write(index int, dst netip.Addr, payloads [][]byte) (int, error) {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(sendWait)); err != nil {
-		return 0, err
-	}
-	n, err := s.tx.write(index, dst, payloads, !s.full)
-	s.full = isFull(err)
-	return n, err
+	return s.tx.write(index, dst, payloads)
 }
 
 func (s *rawSocket) dropped() uint64 {

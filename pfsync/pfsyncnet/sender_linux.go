@@ -1,8 +1,10 @@
 package pfsyncnet
 
 import (
+	"net"
 	"net/netip"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +12,7 @@ import (
 
 // A sender sends packets by sendmmsg, without allocating.
 type sender struct {
+	conn *net.IPConn
 	rc   syscall.RawConn
 	msgs [batch]mmsghdr
 	iovs [batch]unix.Iovec
@@ -28,15 +31,16 @@ type sender struct {
 		unix.Inet6Pktinfo
 	}
 
-	wait        bool // for room
+	full        bool // there was no room when something was last sent
 	sent, count int  // of a batch
 	err         error
-	ready       func(fd uintptr) bool
+	try         func(fd uintptr)      // without waiting
+	ready       func(fd uintptr) bool // try, and whether that is all there is to do
 }
 
 // newSender makes a sender. An invalid src is the kernel's choice.
-func newSender(rc syscall.RawConn, v4 bool, src netip.Addr) *sender {
-	s := &sender{rc: rc}
+func newSender(conn *net.IPConn, rc syscall.RawConn, v4 bool, src netip.Addr) *sender {
+	s := &sender{conn: conn, rc: rc}
 	s.dst4.Family, s.dst6.Family = unix.AF_INET, unix.AF_INET6
 	s.via4.Level, s.via4.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
 	s.via4.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
@@ -61,44 +65,60 @@ func newSender(rc syscall.RawConn, v4 bool, src netip.Addr) *sender {
 			h.SetControllen(unix.CmsgLen(unix.SizeofInet6Pktinfo))
 		}
 	}
-	s.ready = func(fd uintptr) bool {
-		for s.sent < s.count {
+	s.try = func(fd uintptr) {
+		for s.err = nil; s.err == nil && s.sent < s.count; {
 			var n int
-			if n, s.err = mmsg(unix.SYS_SENDMMSG, int(fd), s.msgs[s.sent:s.count]); s.err != nil {
-				return !s.wait || !isFull(s.err)
-			}
+			n, s.err = mmsg(unix.SYS_SENDMMSG, int(fd), s.msgs[s.sent:s.count])
 			s.sent += n
 		}
-		return true
+	}
+	s.ready = func(fd uintptr) bool {
+		s.try(fd)
+		return !isFull(s.err)
 	}
 	return s
 }
 
-// write sends payloads and waits for room if it may, until the deadline of the
-// socket. It returns how many it sent.
-func (s *sender) write(index int, dst netip.Addr, payloads [][]byte, wait bool) (int, error) {
-	s.wait = wait
+// write sends payloads, waits for room if there was some last time, and returns how
+// many it sent.
+func (s *sender) write(index int, dst netip.Addr, payloads [][]byte) (int, error) {
 	if dst.Is4() {
 		s.dst4.Addr, s.via4.Ifindex = dst.As4(), int32(index)
 	} else {
 		s.dst6.Addr, s.via6.Ifindex = dst.As16(), uint32(index)
 	}
 	for done := 0; done < len(payloads); done += s.sent {
-		s.sent, s.count, s.err = 0, min(len(payloads)-done, batch), nil
+		s.sent, s.count = 0, min(len(payloads)-done, batch)
 		for i, b := range payloads[done : done+s.count] {
 			if len(b) > 0 {
 				s.iovs[i].Base = &b[0]
 				s.iovs[i].SetLen(len(b))
 			}
 		}
-		err := s.rc.Write(s.ready)
+		err := s.send()
 		clear(s.iovs[:s.count]) // keeps no payload
-		if err == nil {
-			err = s.err
-		}
+		s.full = isFull(err)
 		if err != nil {
 			return done + s.sent, err
 		}
 	}
 	return len(payloads), nil
+}
+
+// send sends a batch. The deadline is for waiting only: one that is over before
+// anything was tried, on a busy machine, must not fail.
+func (s *sender) send() error {
+	if err := s.rc.Control(s.try); err != nil {
+		return err
+	}
+	if !isFull(s.err) || s.full {
+		return s.err
+	}
+	if err := s.conn.SetWriteDeadline(time.Now().Add(sendWait)); err != nil {
+		return err
+	}
+	if err := s.rc.Write(s.ready); err != nil {
+		return err
+	}
+	return s.err
 }

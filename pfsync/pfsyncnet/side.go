@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,7 +150,7 @@ func (c *SideConn) ReadPacket(p *pfsync.SidePacket) error {
 }
 
 // WritePacket sends a datagram to the side channel of another node, as
-// [Conn.WritePackets] does to a peer. If the queue is full it waits a little, 20 ms
+// [Conn.WritePackets] does to a peer. If the queue is full it waits a little, 40 ms
 // at most.
 func (c *SideConn) WritePacket(dst netip.Addr, b []byte) error {
 	dst = plain(dst)
@@ -173,10 +174,15 @@ func (c *SideConn) write(dst netip.Addr, b []byte) error {
 	case len(b) > pfsync.SideMTU:
 		return fmt.Errorf("%d octets, the limit is %d", len(b), pfsync.SideMTU)
 	}
-	if err := c.sock.conn.SetWriteDeadline(time.Now().Add(sendWait)); err != nil {
-		return err
+	for range 2 { // on a busy machine the deadline may be over before anything was tried
+		if err = c.sock.conn.SetWriteDeadline(time.Now().Add(sendWait)); err != nil {
+			return err
+		}
+		_, _, err = c.sock.conn.WriteMsgUDPAddrPort(b, c.sock.via(index), netip.AddrPortFrom(dst, c.cfg.Port))
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
 	}
-	_, _, err = c.sock.conn.WriteMsgUDPAddrPort(b, c.sock.via(index), netip.AddrPortFrom(dst, c.cfg.Port))
 	return err
 }
 
