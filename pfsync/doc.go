@@ -50,6 +50,17 @@
 //
 // and a [Writer] fills them up to the MTU. Neither allocates.
 //
+// # Agreement
+//
+// What pfsync loses stays lost until a state changes again, and a lost DEL_C leaves
+// a state behind for as long as it may live. Nodes of this package do better among
+// themselves if they are given a [SideTransport] beside the [Transport]: a
+// [Converger] numbers the frames, asks for what was in those that got lost,
+// compares digests of the tables, and has what differs repaired by ordinary
+// messages. [Node.Status] says whether the tables are identical, or how many states
+// differ. A peer that does not answer on the side channel, as a BSD, gets nothing
+// on the wire that it would not get otherwise.
+//
 // # Concurrency
 //
 // Nothing runs before [Node.Run] and nothing after it returned. Frames, writers
