@@ -34,6 +34,7 @@ type convergePeer struct {
 
 	unacked int    // frames since the last ack of ours
 	acked   uint64 // the last frame of ours that it says it has
+	ackedAt time.Time
 
 	compareAt time.Time // when to compare, if anything is to be compared
 	resyncAt  time.Time // not to ask for the whole table before
@@ -42,7 +43,8 @@ type convergePeer struct {
 	listAt    time.Time
 	unjudged  int      // lists whose result is missing
 	listing   []uint16 // buckets to list
-	differ    int      // of this round
+	answered  bool     // something came of this round
+	differ    int      // of it
 	flowing   int
 
 	status ConvergeStatus
@@ -82,7 +84,11 @@ func (v *Converger) work(now time.Time, p *convergePeer) {
 		v.listNext(now, p)
 	}
 	if v.leads(p) && !p.compareAt.IsZero() && !now.Before(p.compareAt) && p.roundEnd.IsZero() {
-		v.compare(now, p)
+		if v.hold {
+			p.compareAt = now.Add(v.cfg.Settle)
+		} else {
+			v.compare(now, p)
+		}
 	}
 	v.wake(p.gaps.due())
 	v.wake(p.roundEnd)
@@ -114,7 +120,7 @@ func (v *Converger) compare(now time.Time, p *convergePeer) {
 		return
 	}
 	p.round++
-	p.differ, p.flowing = 0, 0
+	p.answered, p.differ, p.flowing = false, 0, 0
 	p.roundEnd = now.Add(roundEnd)
 	m := digestsMsg{round: p.round}
 	for g, row := range v.rows() {
@@ -140,7 +146,10 @@ func (v *Converger) groups(now time.Time, p *convergePeer, b []byte) error {
 	if err := m.parse(b); err != nil {
 		return err
 	}
-	p.round, p.differ, p.flowing = m.round, 0, 0
+	if v.hold {
+		return nil
+	}
+	p.round, p.answered, p.differ, p.flowing = m.round, true, 0, 0
 	p.roundEnd = now.Add(roundEnd)
 	if p.status.States > 2*v.store.Len()+1000 && !now.Before(p.resyncAt) {
 		v.out.Resync = true
@@ -164,6 +173,7 @@ func (v *Converger) buckets(p *convergePeer, b []byte) error {
 	if m.round != p.round || p.roundEnd.IsZero() {
 		return nil // of a comparison that is over
 	}
+	p.answered = true
 	for i, d := range v.rows()[m.group] {
 		bucket := uint16(m.group)*groupSize + uint16(i)
 		if d != m.row[i] && !slices.Contains(p.listing, bucket) {
@@ -354,6 +364,10 @@ func (v *Converger) result(now time.Time, p *convergePeer, b []byte) error {
 // conclude ends a comparison. If something differed, it is looked at again.
 func (v *Converger) conclude(now time.Time, p *convergePeer) {
 	p.roundEnd, p.listing = time.Time{}, nil
+	if !p.answered {
+		p.compareAt = now.Add(v.cfg.Pause)
+		return
+	}
 	p.status.At, p.status.Differ, p.status.Flowing = now, p.differ, p.flowing
 	p.status.Agreement = Identical
 	p.compareAt = time.Time{}

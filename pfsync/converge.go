@@ -49,6 +49,7 @@ type Converger struct {
 	graves  graveyard
 	sent    sent
 	helloAt time.Time
+	hold    bool
 	ids     []StateID // scratch
 	out     ConvergeOutput
 }
@@ -167,8 +168,14 @@ func (v *Converger) send(p *convergePeer, kind sideKind, body func([]byte) []byt
 	v.out.Messages = append(v.out.Messages, SideMessage{p.addr, body(b)})
 }
 
-// Active says whether a peer has answered, and frames are to be numbered.
+// Active says whether a peer has shown that it is one of us, and frames are to be
+// numbered.
 func (v *Converger) Active() bool {
+	return slices.ContainsFunc(v.peers, (*convergePeer).known)
+}
+
+// Met says whether a peer has answered, so that both know each other.
+func (v *Converger) Met() bool {
 	return slices.ContainsFunc(v.peers, (*convergePeer).met)
 }
 
@@ -218,13 +225,28 @@ const (
 	behindAt = 512
 )
 
+// behindFor is how long an ack is waited for. It, or the frames it is about, may be
+// lost.
+const behindFor = 100 * time.Millisecond
+
 // Behind reports whether a peer has not taken in yet what was sent to it: more
 // of it, as in a bulk update, would be lost.
-func (v *Converger) Behind() bool {
-	return slices.ContainsFunc(v.peers, func(p *convergePeer) bool {
-		return p.met() && v.sent.next-p.acked > behindAt
-	})
+func (v *Converger) Behind(now time.Time) bool {
+	for _, p := range v.peers {
+		if !p.known() || v.sent.next-p.acked <= behindAt {
+			continue
+		}
+		if now.Sub(p.ackedAt) < behindFor {
+			return true
+		}
+		p.acked, p.ackedAt = v.sent.next, now // nothing comes any more: go on
+	}
+	return false
 }
+
+// Hold says that a bulk update is on: what differs is on its way, and is not
+// compared before that is over.
+func (v *Converger) Hold(on bool) { v.hold = on }
 
 // Received takes note of the number of a frame that has arrived.
 func (v *Converger) Received(now time.Time, checksum [16]byte) ConvergeOutput {
@@ -295,6 +317,7 @@ func (v *Converger) Message(now time.Time, src netip.Addr, b []byte) (ConvergeOu
 		err = v.message(now, p, h.kind, body)
 	}
 	v.work(now, p)
+	v.wake(v.helloAt)
 	return v.out, err
 }
 
@@ -307,7 +330,7 @@ func (v *Converger) message(now time.Time, p *convergePeer, kind sideKind, b []b
 		if len(b) < 8 {
 			return ErrSide
 		}
-		p.acked = min(max(p.acked, binary.BigEndian.Uint64(b)), v.sent.next)
+		p.acked, p.ackedAt = min(max(p.acked, binary.BigEndian.Uint64(b)), v.sent.next), now
 		return nil
 	case sideAgain, sideForgotten:
 		spans, err := parseSpans(b)
@@ -344,6 +367,7 @@ func (v *Converger) hello(now time.Time, p *convergePeer, h sideHeader, b []byte
 		p.lose()
 		p.epoch, p.status.HostID = h.epoch, h.hostID
 		p.gaps = gaps{expect: m.next, lost: p.gaps.lost}
+		p.acked, p.ackedAt = v.sent.next, now
 		v.helloAt = now // so that it knows us, too
 	}
 	p.heard = now
@@ -353,7 +377,7 @@ func (v *Converger) hello(now time.Time, p *convergePeer, h sideHeader, b []byte
 		return nil
 	}
 	if !p.echoed {
-		p.echoed, p.acked = true, v.sent.next
+		p.echoed = true
 		p.compareAt = now.Add(v.cfg.Settle)
 		v.helloAt = now
 	}

@@ -374,7 +374,7 @@ func (n *Node) greeted(ctx context.Context) {
 	n.demote(n.cfg.Session.withDefaults().Demote, "waiting for peers")
 	late := time.NewTimer(greetTime)
 	defer late.Stop()
-	for !n.converger.Active() {
+	for !n.converger.Met() {
 		select {
 		case p := <-n.sides:
 			n.receiveSide(p)

@@ -110,7 +110,7 @@ func (n *Node) repair() {
 	if len(n.resend) == 0 {
 		return
 	}
-	if !n.converger.Behind() {
+	if !n.converger.Behind(time.Now()) {
 		burst := n.resend[:min(repairBurst, len(n.resend))]
 		for _, id := range burst {
 			n.step(Event{Kind: EventResend, ID: id})
@@ -204,6 +204,9 @@ func (n *Node) step(ev Event) {
 		}
 	}
 	n.sessionAt = out.Deadline
+	if n.converger != nil {
+		n.converger.Hold(!n.session.Synced() || n.session.Answering())
+	}
 	n.arm()
 }
 
@@ -215,7 +218,7 @@ const behindPause = 5 * time.Millisecond
 // more to send than a peer can take in.
 func (n *Node) arm() {
 	at := n.sessionAt
-	if n.converger != nil && !at.IsZero() && n.converger.Behind() {
+	if n.converger != nil && !at.IsZero() && n.converger.Behind(time.Now()) {
 		if soon := n.stepped.Add(behindPause); at.Before(soon) {
 			at = soon
 		}

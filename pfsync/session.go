@@ -126,6 +126,9 @@ func (s *Session) Stats() Stats { return s.stats }
 // Synced reports whether no bulk update is outstanding: "syncok: 1" of ifconfig.
 func (s *Session) Synced() bool { return s.up && s.req.phase == phaseDone }
 
+// Answering reports whether the table is being sent to a peer.
+func (s *Session) Answering() bool { return s.ans.running }
+
 // Step tells the session what happened at now, and says what to do. Timers that
 // are due run first, whatever the event is.
 func (s *Session) Step(now time.Time, ev Event) Output {

@@ -66,8 +66,11 @@ func (e *Entry) probe(from, to *net.UDPConn) (_ Effect, err error) {
 		return Effect{}, err
 	}
 	defer w.Close()
-	if err := errors.Join(w.Upsert(e), w.Flush(), failed); err != nil {
+	if err := errors.Join(w.Upsert(e), w.Flush()); err != nil {
 		return Effect{}, err
+	}
+	if failed != nil {
+		return Effect{}, failed
 	}
 	defer func() { err = errors.Join(err, w.Delete(e), w.Flush()) }()
 

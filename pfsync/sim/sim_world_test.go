@@ -153,6 +153,9 @@ func (n *node) step(ev pfsync.Event) {
 		}
 		n.w.send(n, false, f)
 	}
+	if n.converger != nil {
+		n.converger.Hold(!n.session.Synced() || n.session.Answering())
+	}
 	n.timer = out.Deadline
 }
 
