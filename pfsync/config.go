@@ -73,7 +73,8 @@ type Config struct {
 	// FlagNoSync. Those of pfsync itself never are.
 	Filter func(*State) bool
 
-	// Removed says whether a state was removed by this node, lately. A peer that has
+	// Removed says whether a state was removed by this node, lately and not because
+	// it had expired. A peer that has
 	// not heard of that yet may still send it; then it is not taken back, and the
 	// peer is told again. nil: none was. The kernels do not remember.
 	Removed func(StateID) bool

@@ -272,7 +272,7 @@ func (v *Converger) Received(now time.Time, checksum [16]byte) ConvergeOutput {
 }
 
 // Removed takes note that a state was removed from the table, by this node or by a
-// peer.
+// peer, and not because it has expired: then it may live on elsewhere, rightly.
 func (v *Converger) Removed(now time.Time, id StateID, local bool) { v.graves.bury(now, id, local) }
 
 // WasRemoved reports whether this node has removed a state lately: [Config.Removed].

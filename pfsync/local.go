@@ -7,10 +7,11 @@ const localLimit = 1 << 16
 
 // A localEvent is a change that the embedder has made.
 type localEvent struct {
-	kind   EventKind
-	proto  uint8
-	id     StateID
-	ifName Name
+	kind    EventKind
+	proto   uint8
+	expired bool // EventDelete
+	id      StateID
+	ifName  Name
 }
 
 // A localQueue takes changes from any goroutine to that of Run. Whoever adds to a
@@ -72,7 +73,7 @@ func (q *localQueue) take() []localEvent {
 }
 
 // Inserted tells the node that a state was added to the table. Before Run and
-// after it, this and the next three do nothing: peers learn of what is in the
+// after it, this and the next four do nothing: peers learn of what is in the
 // table by bulk updates. A node that is far behind makes them wait.
 func (n *Node) Inserted(id StateID) { n.local.add(localEvent{kind: EventInsert, id: id}) }
 
@@ -82,8 +83,14 @@ func (n *Node) Updated(id StateID, proto uint8) {
 	n.local.add(localEvent{kind: EventUpdate, id: id, proto: proto})
 }
 
-// Deleted tells the node that a state was removed from the table.
+// Deleted tells the node that a state was removed from the table, for good: a peer
+// that has missed it and sends the state again is told once more.
 func (n *Node) Deleted(id StateID) { n.local.add(localEvent{kind: EventDelete, id: id}) }
+
+// Expired tells the node that a state was removed from the table because nothing
+// was heard of it for too long. The peers are told, but one where it lives may
+// bring it back.
+func (n *Node) Expired(id StateID) { n.local.add(localEvent{kind: EventDelete, expired: true, id: id}) }
 
 // Cleared tells the node that all states of its own were removed from the table:
 // those on one interface, or all if ifname is empty.

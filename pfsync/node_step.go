@@ -145,14 +145,15 @@ func (n *Node) takeEvent(ev localEvent) {
 			n.observe(ChangeUpdate, true, &n.scratch)
 		}
 	case EventDelete:
-		n.removed(now, ev.id, true)
+		n.removed(now, ev.id, true, ev.expired)
 	}
 	n.step(e)
 }
 
-// removed takes note of the end of a state.
-func (n *Node) removed(now time.Time, id StateID, local bool) {
-	if n.converger != nil {
+// removed takes note of the end of a state. One that has merely expired may live on
+// where packets have passed that this node has not heard of.
+func (n *Node) removed(now time.Time, id StateID, local, expired bool) {
+	if n.converger != nil && !expired {
 		n.converger.Removed(now, id, local)
 	}
 	if n.watched.Load() {
@@ -163,7 +164,7 @@ func (n *Node) removed(now time.Time, id StateID, local bool) {
 // changed takes note of what a peer has done.
 func (n *Node) changed(c Change) {
 	if c.Op == ChangeDelete {
-		n.removed(time.Now(), c.State.StateID, false)
+		n.removed(time.Now(), c.State.StateID, false, false)
 		return
 	}
 	if c.Op == ChangeInsert && n.converger != nil {
@@ -188,7 +189,7 @@ func (n *Node) expire() {
 	n.expired = n.expired[:0]
 	x.Expire(time.Now(), func(id StateID) { n.expired = append(n.expired, id) })
 	for _, id := range n.expired {
-		n.takeEvent(localEvent{kind: EventDelete, id: id})
+		n.takeEvent(localEvent{kind: EventDelete, id: id, expired: true})
 	}
 }
 

@@ -281,6 +281,37 @@ func TestNodesAgree(t *testing.T) {
 	})
 }
 
+// TestNodeKeepsWhatLivesElsewhere cuts the sync network for so long that the states
+// of a's connections expire on b. They live on a, and come back to b.
+func TestNodeKeepsWhatLivesElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		a, z := b.start("a", b.converge("a", "b")), b.start("b", b.converge("b", "a"))
+		time.Sleep(5 * time.Second)
+		st := tcpState(1, 'a')
+		st.Timeout = pfsync.TCPOpening // 30 s
+		a.insert(t, st)
+		time.Sleep(2 * time.Second)
+		b.seg.Partition([]string{"a"}, []string{"b"})
+		live := func(d time.Duration) {
+			for range d / (10 * time.Second) {
+				a.table.Update(time.Now(), st.StateID, func(*pfsync.State) pfsync.Keep { return pfsync.KeepAll })
+				a.Updated(st.StateID, 6)
+				time.Sleep(10 * time.Second)
+			}
+		}
+		live(2 * time.Minute)
+		if z.has(st.StateID) {
+			t.Fatal("b has heard nothing for two minutes and still has the state")
+		}
+		b.seg.Heal()
+		live(time.Minute)
+		if !a.has(st.StateID) || !z.has(st.StateID) {
+			t.Errorf("on a: %v, on b: %v; want the state on both", a.has(st.StateID), z.has(st.StateID))
+		}
+	})
+}
+
 // TestNodeSendsNothingNewUnasked looks at all frames of a node with a side channel
 // whose peer has none, as a BSD: they are those of the protocol.
 func TestNodeSendsNothingNewUnasked(t *testing.T) {

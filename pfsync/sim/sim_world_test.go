@@ -240,7 +240,7 @@ func (w *world) turn() {
 			var gone []pfsync.StateID
 			n.store.Expire(w.now, func(id pfsync.StateID) { gone = append(gone, id) })
 			for _, id := range gone {
-				n.removed(id)
+				n.step(pfsync.Event{Kind: pfsync.EventDelete, ID: id})
 			}
 		}
 	}
