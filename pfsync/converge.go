@@ -43,15 +43,16 @@ type ConvergeConfig struct {
 // Nothing is sent to a peer but hellos, on the side channel, until that has
 // answered with one.
 type Converger struct {
-	cfg     ConvergeConfig
-	store   Digester
-	peers   []*convergePeer
-	graves  graveyard
-	sent    sent
-	helloAt time.Time
-	hold    bool
-	ids     []StateID // scratch
-	out     ConvergeOutput
+	cfg       ConvergeConfig
+	store     Digester
+	peers     []*convergePeer
+	graves    graveyard
+	clearedAt time.Time // zero: not lately
+	sent      sent
+	helloAt   time.Time
+	hold      bool
+	ids       []StateID // scratch
+	out       ConvergeOutput
 }
 
 // ConvergeOutput is what is to be done after a call.
@@ -124,6 +125,9 @@ func (v *Converger) Timer(now time.Time) ConvergeOutput {
 	if !now.Before(v.helloAt) {
 		v.helloAt = now.Add(v.cfg.Hello)
 		v.greet(now)
+	}
+	if now.Sub(v.clearedAt) > graveAge {
+		v.clearedAt = time.Time{}
 	}
 	v.out.Deadline = v.helloAt
 	for _, p := range v.peers {
@@ -275,8 +279,13 @@ func (v *Converger) Received(now time.Time, checksum [16]byte) ConvergeOutput {
 // peer, and not because it has expired: then it may live on elsewhere, rightly.
 func (v *Converger) Removed(now time.Time, id StateID, local bool) { v.graves.bury(now, id, local) }
 
+// Cleared takes note that all states of this node were removed.
+func (v *Converger) Cleared(now time.Time) { v.clearedAt = now }
+
 // WasRemoved reports whether this node has removed a state lately: [Config.Removed].
-func (v *Converger) WasRemoved(id StateID) bool { return v.graves.ours(id) }
+func (v *Converger) WasRemoved(id StateID) bool {
+	return v.graves.ours(id) || !v.clearedAt.IsZero() && id.CreatorID == v.cfg.HostID
+}
 
 // Inserted takes note that a state is in the table that may have been removed before.
 func (v *Converger) Inserted(id StateID) { v.graves.forget(id) }

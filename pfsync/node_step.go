@@ -146,6 +146,10 @@ func (n *Node) takeEvent(ev localEvent) {
 		}
 	case EventDelete:
 		n.removed(now, ev.id, true, ev.expired)
+	case EventClear:
+		if n.converger != nil && ev.ifName == (Name{}) {
+			n.converger.Cleared(now)
+		}
 	}
 	n.step(e)
 }

@@ -281,6 +281,29 @@ func TestNodesAgree(t *testing.T) {
 	})
 }
 
+// TestNodesAgreeOnClear has a CLR get lost.
+func TestNodesAgreeOnClear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		a, z := b.start("a", b.converge("a", "b")), b.start("b", b.converge("b", "a"))
+		time.Sleep(5 * time.Second)
+		for id := range uint64(50) {
+			a.insert(t, tcpState(id+1, 'a'))
+		}
+		z.insert(t, tcpState(1, 'b'))
+		time.Sleep(5 * time.Second)
+		b.seg.Partition([]string{"a"}, []string{"b"})
+		a.table.Clear('a', pfsync.Name{}, nil)
+		a.Cleared(pfsync.Name{})
+		time.Sleep(3 * time.Second)
+		b.seg.Heal()
+		time.Sleep(20 * time.Second)
+		if a.table.Len() != 1 || z.table.Len() != 1 {
+			t.Errorf("a has %d states, b %d; want the one of b", a.table.Len(), z.table.Len())
+		}
+	})
+}
+
 // TestNodeKeepsWhatLivesElsewhere cuts the sync network for so long that the states
 // of a's connections expire on b. They live on a, and come back to b.
 func TestNodeKeepsWhatLivesElsewhere(t *testing.T) {
