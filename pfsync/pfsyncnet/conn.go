@@ -22,19 +22,6 @@ const (
 	// has it has passed a router.
 	ttl = 255
 
-	// tos is the IPv4 TOS of the kernels, low delay. Over IPv6 there is none.
-	tos = 0x10
-
-	// receiveBuffer is what we ask of the kernel, in octets: a bulk update comes as
-	// fast as a peer can send.
-	receiveBuffer = 16 << 20
-
-	// sendBuffer, likewise, has room for what the kernel keeps for some peers that
-	// do not answer, which is 200 KiB each for a few seconds. With more the queue of
-	// the device, 1000 packets, would be full first, and drop without a word. (Linux
-	// takes this number times four, and counts 2304 octets for a packet.)
-	sendBuffer = 512 << 10
-
 	// sendWait bounds how long sending waits for room in the buffer: a few hundred
 	// packets on a slow link.
 	sendWait = 20 * time.Millisecond

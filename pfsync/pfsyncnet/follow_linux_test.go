@@ -60,7 +60,8 @@ func TestLinks(t *testing.T) {
 		a.IP("link set lan up")
 	}
 	a.IP("link set lan down")
-	time.Sleep(100 * time.Millisecond) // the changes are seen one by one; there is no telling from outside
+	a.IP("link set lan name other") // tells the last change from those before
+	eventually(t, "all seen", func() bool { return c.follow.index.Load() == 0 })
 	if l := <-c.Links(); l != pfsync.LinkDown {
 		t.Errorf("after many changes the link is %v", l)
 	}

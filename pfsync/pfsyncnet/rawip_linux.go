@@ -16,6 +16,12 @@ import (
 
 const rawPrivilege = "CAP_NET_RAW"
 
+// sendBuffer is what we ask of the kernel, in octets: room for what it keeps for
+// some peers that do not answer, which is 200 KiB each for a few seconds. With more
+// the queue of the device, 1000 packets, would be full first, and drop without a
+// word. (Linux takes this number times four, and counts 2304 octets for a packet.)
+const sendBuffer = 512 << 10
+
 // A rawSocket is a raw IP socket that is read and written in batches. Packet
 // sockets could send 1.8 times as many packets, but sending is not what limits a
 // sync network, and they would know no peers, no firewall and no tunnels.
