@@ -13,7 +13,10 @@ import (
 // FuzzSession plays a program of events on a session. Each is three parts: the
 // kind of event, when it happens, and what comes with it.
 func FuzzSession(f *testing.F) {
-	f.Add(uint8(0), uint16(0), []byte{1, 0, 3, 0, 6, 1, 1, 4, 4, 5, 50, 0})
+	// Up, link, two inserts a moment apart, a frame of messages, and the deadline.
+	f.Add(uint8(0), uint16(0), []byte("\x01\x00\x03\x00\x06\x01\x41\x10\x44\x40\x06\x03\x42\x08\x44\x40\x05\x50\x01\x02\x41\x10\x44\x40\x02\x00\xff"))
+	// A state that is told again while its first packet is held.
+	f.Add(uint8(0), uint16(109), []byte("90000000000000"))
 	f.Fuzz(func(t *testing.T, dialect uint8, options uint16, program []byte) {
 		c := sessionConfig(dialect, options)
 		r := sessionRun{t: t, cfg: c, now: start, held: make(map[pfsync.StateID]int)}

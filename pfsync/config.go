@@ -74,13 +74,13 @@ type Config struct {
 	Filter func(*State) bool
 
 	// Removed says whether a state was removed by this node, lately and not because
-	// it had expired. A peer that has
-	// not heard of that yet may still send it; then it is not taken back, and the
-	// peer is told again. nil: none was. The kernels do not remember.
+	// it had expired. A peer that has not heard of that yet may still send it; then
+	// it is not taken back, and the peer is told again. nil: none was. The kernels
+	// do not remember.
 	Removed func(StateID) bool
 
-	// Watch is told of each change that a peer has made to the table, during Step.
-	// It must not call the session.
+	// Watch is told of each change that a peer has made to the table, during Step. It
+	// must not call the session. What a CLR removes it is told within Store.Clear.
 	Watch func(Change)
 
 	// KernelExact makes the session do what the kernel of the dialect does also

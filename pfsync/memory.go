@@ -53,17 +53,19 @@ func (c *MemoryConfig) Validate() error {
 // A Memory is a state table in memory: pf's, as far as pfsync needs one. It is a
 // [Digester]. Make it with [NewMemory].
 //
-// It grows up to its limit, in small pieces, by less than 400 octets for each
-// state, and does not shrink. Once it has its size nothing allocates. It keeps all
-// that a [State] says, and no more than 65535 different interface names and as many
-// tags. When there is no room it refuses new states with ErrFull; it never lets one
-// go that is not due, and nothing goes but by [Memory.Expire], which somebody must
-// call about once a second. States that are due and still there are as good as
-// others, as with pf: an update brings them back.
+// It keeps all that a [State] says, in less than 400 octets if there are many. It
+// grows in small pieces and does not shrink; once it has its size nothing
+// allocates. When it is at its limit, or would have to hold more than 65535
+// different interface names or tags, it refuses new states with ErrFull.
 //
-// All methods may be called from any goroutine. Get, Update and Scan, which are
-// most of the work, hold one of 256 locks each. The functions given to methods may
-// call the Memory, but for that of Update.
+// Nothing goes by itself: somebody must call [Memory.Expire] about once a second.
+// States that are due and still there are as good as others, as with pf: an update
+// brings them back.
+//
+// All methods may be called from any goroutine. Those that change one state or look
+// at it hold one lock of 256; Insert and Delete, since a new state may be in the way
+// of any other, hold a second one that there is once. The functions given to methods
+// may call the Memory, but for that of Update.
 type Memory struct {
 	limit       int
 	lifetimes   lifetimes
@@ -73,8 +75,7 @@ type Memory struct {
 	states      atomic.Int64
 
 	// mu guards which states there are, and what of them never changes. Whoever
-	// needs a shard as well locks mu first. No more than one shard is locked at
-	// a time.
+	// needs a shard as well locks mu first, and no more than one shard at a time.
 	mu      sync.Mutex
 	started bool
 	epoch   time.Time      // of the first Insert; see since
@@ -156,8 +157,7 @@ func (m *Memory) shardOf(id StateID) (*memShard, uint32) {
 // at is the record of a state that is there.
 func (m *Memory) at(r stateRef) (*memShard, *memRecord) {
 	sh := &m.shards[r>>24]
-	c, i := sh.slot(uint32(r) & (1<<24 - 1))
-	return sh, &c.records[i]
+	return sh, sh.record(uint32(r) & (1<<24 - 1))
 }
 
 // Get implements [Store].
@@ -197,7 +197,7 @@ func (m *Memory) Insert(now time.Time, st *State) error {
 		m.stats.Full++
 		return errNames
 	}
-	for ; rival != 0; rival, _ = m.rival(st) {
+	for ; rival != 0; rival, _ = m.rival(st) { // over, or was until just now
 		m.removeAt(rival)
 		m.stats.Replaced++
 	}
@@ -209,8 +209,7 @@ func (m *Memory) Insert(now time.Time, st *State) error {
 	n := sh.take()
 	m.store(now, sh, n, st, names)
 	sh.ids.add(hash, n)
-	c, i := sh.slot(n)
-	*sh.digest(st.StateID) ^= c.records[i].digest
+	*sh.digest(st.StateID) ^= sh.record(n).digest
 	sh.mu.Unlock()
 
 	m.indexKeys(stateRef(base|n), (*hashIndex).add)
@@ -234,8 +233,8 @@ func (m *Memory) Update(now time.Time, id StateID, f func(st *State) Keep) bool 
 		return true
 	}
 	at := m.since(now)
-	c, i := sh.slot(n)
-	r := &c.records[i]
+	c, i := sh.column(n)
+	r := sh.record(n)
 	r.src, r.dst, r.changed = sh.scratch.Src, sh.scratch.Dst, at
 	if keep == KeepAll {
 		c.class[i], c.active[i] = sh.scratch.Timeout, at

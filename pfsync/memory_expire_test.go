@@ -145,6 +145,33 @@ func TestExpireBatch(t *testing.T) {
 	}
 }
 
+// TestExpireFair: new states that are due as soon as they come do not keep the
+// others from their end.
+func TestExpireFair(t *testing.T) {
+	m := newMemory(t, MemoryConfig{Timeouts: Timeouts{UDPSingle: 0}})
+	const n = 2*ExpireBatch + 1000
+	for i := range n {
+		mustInsert(t, m, memStart, memState(i))
+	}
+	late := memStart.Add(24 * time.Hour)
+	old := n
+	for range 3 {
+		var again []StateID
+		m.Expire(late, func(id StateID) { again = append(again, id) })
+		for _, id := range again {
+			st := memState(int(uint32(id.ID)))
+			if st.CreatorID == id.CreatorID {
+				old--
+			}
+			st.CreatorID, st.Timeout = 1, UDPSingle
+			_ = m.Insert(late, st) // where it was, or elsewhere
+		}
+	}
+	if old > 0 {
+		t.Errorf("%d states are still waiting for their turn", old)
+	}
+}
+
 func TestExpireEmpty(t *testing.T) {
 	m := newMemory(t, MemoryConfig{})
 	if n := m.Expire(memStart, func(StateID) { t.Error("called") }); n != 0 {

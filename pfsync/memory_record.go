@@ -15,22 +15,27 @@ const memShards = 256
 type memShard struct {
 	mu      sync.Mutex
 	ids     hashIndex // slots by identity
-	chunks  []*memChunk
+	records []*[recordPage]memRecord
+	columns []*memColumns
 	used    uint32 // slots that were ever in use, slot 0 among them
 	free    uint32 // the first slot that is not in use any more; see memRecord.free
 	digests [DigestBuckets / memShards]uint64
 	scratch State // what Update shows to its caller
 }
 
-const chunkSlots = 64
+// What the slots hold lies in pages, so that nothing large is ever moved. There are
+// no pointers in them: the garbage collector passes by. 14 records fill 4 KB.
+const (
+	recordPage = 14
+	columnPage = 128
+)
 
-// A memChunk is some slots. What decides about expiry stands in columns of its own,
-// so that a look at all of them touches little memory. There are no pointers in it:
-// the garbage collector passes by.
-type memChunk struct {
-	active  [chunkSlots]time.Duration // last activity; vacant if the slot is
-	class   [chunkSlots]Timeout
-	records [chunkSlots]memRecord
+// memColumns is what walks look at, apart from the rest so that they touch little
+// memory.
+type memColumns struct {
+	active [columnPage]time.Duration // last activity; vacant if the slot is
+	class  [columnPage]Timeout
+	bucket [columnPage]uint8 // which one of the shard's
 }
 
 // vacant is later than any time that there is.
@@ -74,15 +79,26 @@ type memRecord struct {
 	free     uint32 // the next slot that is not in use, if this one is not
 }
 
-// slot returns a slot that is or was in use.
-func (sh *memShard) slot(n uint32) (*memChunk, uint32) {
-	return sh.chunks[n/chunkSlots], n % chunkSlots
+// record is that of a slot that is or was in use.
+func (sh *memShard) record(n uint32) *memRecord {
+	return &sh.records[n/recordPage][n%recordPage]
+}
+
+// column returns the page with the columns of a slot, and its row there.
+func (sh *memShard) column(n uint32) (*memColumns, uint32) {
+	return sh.columns[n/columnPage], n % columnPage
+}
+
+// vacant reports whether a slot below used is.
+func (sh *memShard) vacant(n uint32) bool {
+	c, i := sh.column(n)
+	return c.active[i] == vacant
 }
 
 // find returns the slot of a state, 0 if there is none.
 func (sh *memShard) find(id StateID, hash uint32) uint32 {
 	for n, next := sh.ids.seek(hash, hash); n != 0; n, next = sh.ids.seek(hash, next) {
-		if c, i := sh.slot(n); c.records[i].id == id {
+		if sh.record(n).id == id {
 			return n
 		}
 	}
@@ -92,27 +108,29 @@ func (sh *memShard) find(id StateID, hash uint32) uint32 {
 // take returns a slot that was vacant, its content being of no meaning.
 func (sh *memShard) take() uint32 {
 	if n := sh.free; n != 0 {
-		c, i := sh.slot(n)
-		sh.free = c.records[i].free
+		sh.free = sh.record(n).free
 		return n
 	}
-	sh.used = max(sh.used, 1)
-	for int(sh.used/chunkSlots) >= len(sh.chunks) {
-		c := new(memChunk)
+	n := max(sh.used, 1)
+	for int(n/recordPage) >= len(sh.records) {
+		sh.records = append(sh.records, new([recordPage]memRecord))
+	}
+	for int(n/columnPage) >= len(sh.columns) {
+		c := new(memColumns)
 		for i := range c.active {
 			c.active[i] = vacant
 		}
-		sh.chunks = append(sh.chunks, c)
+		sh.columns = append(sh.columns, c)
 	}
-	sh.used++
-	return sh.used - 1
+	sh.used = n + 1
+	return n
 }
 
 // vacate is the opposite of take.
 func (sh *memShard) vacate(n uint32) {
-	c, i := sh.slot(n)
+	c, i := sh.column(n)
 	c.active[i] = vacant
-	c.records[i].free = sh.free
+	sh.record(n).free = sh.free
 	sh.free = n
 }
 
@@ -123,10 +141,9 @@ func (m *Memory) store(now time.Time, sh *memShard, n uint32, st *State, names n
 	if st.Expire == 0 || left > life {
 		left = life
 	}
-	c, i := sh.slot(n)
-	c.active[i] = at - (life - left)
-	c.class[i] = st.Timeout
-	c.records[i] = memRecord{
+	c, i := sh.column(n)
+	c.active[i], c.class[i], c.bucket[i] = at-(life-left), st.Timeout, uint8(st.Bucket()/memShards)
+	*sh.record(n) = memRecord{
 		id: st.StateID, wire: st.Wire, stack: st.Stack, src: st.Src, dst: st.Dst, names: names,
 		created: at - time.Duration(st.Creation)*time.Second, changed: at, digest: st.Digest(),
 		rtAddr: st.RtAddr, rule: st.Rule, anchor: st.Anchor, natRule: st.NATRule,
@@ -142,8 +159,8 @@ func (m *Memory) store(now time.Time, sh *memShard, n uint32, st *State, names n
 // as one, since a peer would take 0 for a whole time-out.
 func (m *Memory) load(now time.Time, sh *memShard, n uint32, st *State) {
 	at := m.since(now)
-	c, i := sh.slot(n)
-	r := &c.records[i]
+	c, i := sh.column(n)
+	r := sh.record(n)
 	left := m.life(c.class[i]) - max(at-c.active[i], 0)
 	*st = State{
 		StateID: r.id, Wire: r.wire, Stack: r.stack, Src: r.src, Dst: r.dst,

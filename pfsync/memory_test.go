@@ -231,6 +231,28 @@ func TestMemoryDelete(t *testing.T) {
 	mustInsert(t, m, memStart, memState(1)) // neither identity nor key is taken any more
 }
 
+// TestMemoryReuse: states that come and go leave no holes that stay.
+func TestMemoryReuse(t *testing.T) {
+	m := newMemory(t, MemoryConfig{})
+	var first uint32
+	for range 5 {
+		for i := range 5000 {
+			mustInsert(t, m, memStart, memState(i))
+		}
+		used := uint32(0)
+		for i := range m.shards {
+			used += m.shards[i].used
+		}
+		if first == 0 {
+			first = used
+		}
+		if used != first {
+			t.Fatalf("%d slots in use at first, %d in the end", first, used)
+		}
+		m.Clear(0xdeadbeef, Name{}, nil)
+	}
+}
+
 func TestMemoryFull(t *testing.T) {
 	m := newMemory(t, MemoryConfig{Limit: 3})
 	over := memState(3)

@@ -20,7 +20,7 @@ func (m *Memory) Scan(now time.Time, c Cursor, buf []State) (int, Cursor) {
 		sh := &m.shards[shard]
 		sh.mu.Lock()
 		for ; slot < sh.used && filled < len(buf); slot++ {
-			if ch, i := sh.slot(slot); ch.active[i] != vacant {
+			if !sh.vacant(slot) {
 				m.load(now, sh, slot, &buf[filled])
 				filled++
 			}
@@ -57,9 +57,8 @@ func (m *Memory) Clear(creator uint32, ifname Name, deleted func(StateID)) int {
 	ifname = bareName(ifname)
 	match := func(sh *memShard, n uint32) uint32 {
 		for ; n < sh.used; n++ {
-			c, i := sh.slot(n)
-			r := &c.records[i]
-			if r.id.CreatorID == creator && c.active[i] != vacant &&
+			r := sh.record(n)
+			if r.id.CreatorID == creator && !sh.vacant(n) &&
 				(ifname == Name{} || bareName(m.names.get(r.names.ifname)) == ifname) {
 				break
 			}
@@ -90,17 +89,27 @@ func (m *Memory) Expire(now time.Time, expired func(StateID)) int {
 				lives[class] = m.adaptive.scale(m.lifetimes[class], states)
 			}
 		}
-		for ; n < sh.used; n++ {
-			if c, i := sh.slot(n); at-c.active[i] >= lives[c.class[i]] {
-				break
-			}
-		}
-		return n
+		return sh.due(at, lives, n)
 	}
 	n, last := m.sweep(first, ExpireBatch, match, &m.stats.Expired, expired)
 	m.mu.Lock()
 	m.resume = last
 	m.mu.Unlock()
+	return n
+}
+
+// due returns the next slot from n on whose state is due, or sh.used.
+func (sh *memShard) due(at time.Duration, lives *lifetimes, n uint32) uint32 {
+	for n < sh.used {
+		c, from := sh.column(n)
+		end := min(from+sh.used-n, columnPage)
+		for i := from; i < end; i++ {
+			if at-c.active[i] >= lives[c.class[i]] {
+				return n + i - from
+			}
+		}
+		n += end - from
+	}
 	return n
 }
 
@@ -121,8 +130,7 @@ func (m *Memory) sweep(first, limit int, match func(sh *memShard, n uint32) uint
 			m.mu.Lock()
 			sh.mu.Lock()
 			for n = match(sh, n); n < sh.used && len(batch) < min(walkBatch, limit-total); n = match(sh, n+1) {
-				c, i := sh.slot(n)
-				batch = append(batch, c.records[i].id)
+				batch = append(batch, sh.record(n).id)
 				m.remove(stateRef(uint32(last)<<24 | n))
 			}
 			more = n < sh.used
@@ -170,8 +178,8 @@ func (m *Memory) Bucket(now time.Time, bucket int, f func(id StateID, digest uin
 		found := batch[:0]
 		sh.mu.Lock()
 		for ; n < sh.used && len(found) < walkBatch; n++ {
-			c, i := sh.slot(n)
-			if r := &c.records[i]; c.active[i] != vacant && r.id.Bucket() == bucket {
+			if c, i := sh.column(n); int(c.bucket[i]) == bucket/memShards && c.active[i] != vacant {
+				r := sh.record(n)
 				found = append(found, struct {
 					id     StateID
 					digest uint64

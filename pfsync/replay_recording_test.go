@@ -23,6 +23,7 @@ import (
 type recording struct {
 	file    string // .json or .json.gz
 	dialect pfsync.Dialect
+	asks    bool // FreeBSD: requests are sent at once, as they are not by the stock kernel
 	nodes   []*recordedNode
 	frames  []wireFrame // by time
 }
@@ -31,6 +32,7 @@ type recording struct {
 type wireFrame struct {
 	at      time.Time
 	from    *recordedNode // nil: somebody else
+	unicast bool
 	payload []byte
 }
 
@@ -74,7 +76,6 @@ type table struct {
 	label  string
 	states []pfsync.State
 	stats  counters // FreeBSD
-	demote *int     // FreeBSD
 }
 
 // A demotionChange is a number that the demotion counter had, or changed to.
@@ -104,8 +105,7 @@ func (r *recording) name() string {
 func readRecording(t *testing.T, file string) *recording {
 	t.Helper()
 	var kind struct {
-		Timeline, States, Commands, Snapshots json.RawMessage
-		Captures                              json.RawMessage
+		Timeline, States, Commands, Snapshots, Cases json.RawMessage
 	}
 	truth := readFile(t, file)
 	if err := json.Unmarshal(truth, &kind); err != nil {
@@ -116,7 +116,7 @@ func readRecording(t *testing.T, file string) *recording {
 	switch {
 	case kind.Timeline != nil && kind.States != nil:
 		capture = r.readOpenBSD(t, truth)
-	case kind.Commands != nil && kind.Snapshots != nil:
+	case kind.Commands != nil && kind.Snapshots != nil && kind.Cases == nil:
 		capture = r.readFreeBSD(t, truth)
 	default:
 		return nil
@@ -131,7 +131,7 @@ func readRecording(t *testing.T, file string) *recording {
 			return
 		}
 		i := slices.IndexFunc(r.nodes, func(n *recordedNode) bool { return n.mac == src })
-		f := wireFrame{at: at, payload: bytes.Clone(payload)}
+		f := wireFrame{at: at, unicast: frame[0]&1 == 0, payload: bytes.Clone(payload)}
 		if i >= 0 {
 			f.from = r.nodes[i]
 		}

@@ -10,7 +10,7 @@ import "time"
 // For each state it remembers at most whether a message about it waits, and
 // whether a peer has touched it within the last two seconds: its memory follows
 // the activity, not the size of the table. Messages are made of what the [Store]
-// holds at the moment of writing.
+// holds at the moment of writing. TDB is counted and not applied.
 //
 // # Better
 //
@@ -33,6 +33,8 @@ import "time"
 //   - a CLR of states that are our own is refused, since nobody else may say so,
 //   - states that are not to be synchronised are neither sent in a bulk update
 //     (OpenBSD) nor taken from one,
+//   - what was removed here on purpose is not taken back from a peer that does not
+//     know it yet, if [Config.Removed] remembers it,
 //   - requests for states, for the whole table, and CLR are answered at bounded
 //     rates, and a bulk request that comes during an answer gets one of its own.
 type Session struct {

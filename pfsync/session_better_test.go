@@ -216,6 +216,32 @@ new DIALECT
 `, pfsync.OpenBSD)
 }
 
+// TestBetterRemoved: a peer that has not heard of a removal is told again.
+func TestBetterRemoved(t *testing.T) {
+	for _, d := range []pfsync.Dialect{pfsync.OpenBSD, pfsync.FreeBSD15} {
+		st := testState(pfsync.StateID{ID: 1, CreatorID: scriptThem})
+		r := running(t, pfsync.Config{Dialect: d, Removed: func(id pfsync.StateID) bool { return id == st.StateID }})
+		r.bus(pfsync.BusEnd)
+		for what, fill := range map[string]func(w *pfsync.Writer){
+			"INS": func(w *pfsync.Writer) { w.Ins(&st) },
+			"UPD": func(w *pfsync.Writer) { w.Upd(&st) },
+			"UPD_C": func(w *pfsync.Writer) {
+				w.UpdC(&pfsync.UpdC{StateID: st.StateID, Src: st.Src, Dst: st.Dst, Timeout: st.Timeout})
+			},
+		} {
+			r.packet(packetWith(d, 0, fill))
+			r.sleep(time.Second)
+			s := script{t: t, r: r}
+			if sent := r.take(); len(sent) != 1 || s.frame(sent[0]) != "[DEL_C p1]" || r.store.Len() != 0 {
+				t.Errorf("%v: %s of what was removed: sent %x, %d states", d, what, sent, r.store.Len())
+			}
+		}
+		if n := r.Stats().Returned; n != 3 {
+			t.Errorf("%v: returned %d, want 3", d, n)
+		}
+	}
+}
+
 // TestBetterFloods: what a stranger can make us do is bounded.
 func TestBetterFloods(t *testing.T) {
 	for _, d := range []pfsync.Dialect{pfsync.OpenBSD, pfsync.FreeBSD15} {

@@ -34,7 +34,7 @@ var rewriteScripts = flag.Bool("rewrite", false, "rewrite the expectations of te
 // their peers' states as "4:4". Events:
 //
 //	up, down, link up|down, resync, wait
-//	insert N [udp] [in] [nosync] [multicast] [S:D]      at this node
+//	insert N [udp|proto=P] [in] [nosync] [multicast] [ack] [S:D]   at this node
 //	update N [udp] [xTIMES] [S:D], delete N, clear [IF], resend N
 //	peer MESSAGE [+ MESSAGE...]                          a frame of a peer's:
 //	  INS|UPD N [S:D] [seq=N] [ack] [nosync] [udp] [if=NAME], UPD_C N S:D [seq=N],
@@ -341,6 +341,7 @@ func (s *script) state(id pfsync.StateID, words []string) pfsync.State {
 	for _, w := range words {
 		fmt.Sscanf(w, "%d:%d", &st.Src.State, &st.Dst.State)
 		fmt.Sscanf(w, "seq=%d", &st.Src.SeqLo)
+		fmt.Sscanf(w, "proto=%d", &st.Proto)
 		if name, ok := strings.CutPrefix(w, "if="); ok {
 			st.IfName, _ = pfsync.MakeName(name)
 		}
