@@ -30,6 +30,8 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 .OFF { fill: #ffffff; stroke: #aab4c0; stroke-dasharray: 4 3; }
 .ENABLED { fill: #2f6fb5; }
 .DISABLED { fill: #cdd8e6; }
+.SYNCED { fill: #6d6bb5; }
+.BULK { fill: #f1c761; }
 .answered { fill: #7fb2e5; }
 .lost { fill: #d63c3c; }
 .clash { fill: none; stroke: #d63c3c; stroke-width: 2.5; }
@@ -49,6 +51,8 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
   .INIT { fill: #b98a22; }
   .OFF { fill: #10161d; stroke: #5b6876; }
   .ENABLED { fill: #3b7fc9; }
+  .SYNCED { fill: #6f6cc4; }
+  .BULK { fill: #b98a22; }
   .answered { fill: #4d88c4; }
   .lost { fill: #f05252; }
   .clash { stroke: #f05252; }

@@ -8,28 +8,43 @@ import (
 	"github.com/gocarp/gocarp/demote"
 	"github.com/gocarp/gocarp/internal/inet"
 	"github.com/gocarp/gocarp/internal/simnet"
+	"github.com/gocarp/gocarp/pfsync"
 	"github.com/gocarp/gocarp/vip"
 )
 
 // A firewall is one node of the pair. It has a virtual host on the LAN and, but
 // for the single WAN address, one on the WAN, and they share a demotion: what is
-// wrong with one interface makes the other give way as well.
+// wrong with one interface makes the other give way as well, and so does a state
+// table that is not complete.
 type firewall struct {
 	w        *world
 	name     string
+	number   byte // in addresses
 	advskew  uint8
 	id       simnet.NodeID
 	lan, wan port
+	on       bool // has power
 	demotion *demote.Counter
 	groups   []*group
 	wanted   bool // the hook wants the WAN enabled
+
+	states *table
+	sync   *syncer
+	hostID uint32 // of this boot, as is the first serial
+	serial uint64 // of the last state
 }
 
-// timerHook is the timer of the hook, after those of the groups on LAN and WAN.
+// The timers after those of the groups on LAN and WAN.
 const (
-	timerHook      = 2 * groupTimers
-	firewallTimers = timerHook + 1
+	timerHook = 2*groupTimers + iota
+	timerSync
+	timerSide
+	timerExpire
+	firewallTimers
 )
+
+// expireInterval is how often the table is searched for what nobody uses any more.
+const expireInterval = time.Second
 
 // A port is an interface of a firewall.
 type port struct {
@@ -65,7 +80,7 @@ func (p *port) announce() {
 
 // powerOn boots the firewall: it knows nothing of what was before.
 func (fw *firewall) powerOn() error {
-	fw.demotion, fw.groups, fw.wanted = new(demote.Counter), nil, false
+	fw.on, fw.demotion, fw.groups, fw.wanted = true, new(demote.Counter), nil, false
 	fw.w.net.Restart(fw.id)
 	for i, p := range []*port{&fw.lan, &fw.wan} {
 		p.sw.Plug(p.cable)
@@ -79,15 +94,36 @@ func (fw *firewall) powerOn() error {
 		}
 		fw.groups = append(fw.groups, g)
 	}
+	if err := fw.startSync(); err != nil {
+		return err
+	}
 	fw.up()
+	return nil
+}
+
+// startSync begins with an empty table and asks for that of the other firewall.
+func (fw *firewall) startSync() (err error) {
+	fw.hostID = max(fw.w.net.Rand().Uint32(), 1)
+	fw.serial = uint64(fw.w.net.Now().Unix()) << 32
+	if fw.states, err = newTable(); err != nil {
+		return err
+	}
+	if fw.sync, err = newSyncer(fw); err != nil {
+		return err
+	}
+	fw.w.carrier()
+	fw.sync.up()
+	fw.w.net.SetTimer(fw.id, timerExpire, fw.w.net.Now().Add(expireInterval))
 	return nil
 }
 
 // powerOff is a crash: nobody says goodbye, and the links are gone.
 func (fw *firewall) powerOff() {
+	fw.on = false
 	fw.w.net.Crash(fw.id)
 	fw.lan.sw.Unplug(fw.lan.cable)
 	fw.wan.sw.Unplug(fw.wan.cable)
+	fw.w.carrier()
 }
 
 // up and down are "ifconfig up" and "down" on all virtual hosts.
@@ -121,11 +157,14 @@ func (fw *firewall) link(p *port, l carp.Link, demotion int) {
 	fw.demote("link "+p.name, demotion)
 }
 
-// demote makes n what cause contributes to the demotion, and tells all groups.
-func (fw *firewall) demote(cause string, n int) {
+// demote is contribute, for causes that need no reason.
+func (fw *firewall) demote(cause string, n int) { fw.contribute(cause, n, cause) }
+
+// contribute makes n what cause contributes to the demotion, and tells all groups.
+func (fw *firewall) contribute(cause string, n int, reason string) {
 	fw.demotion.Set(cause, n)
 	v := fw.demotion.Value()
-	fw.w.record(event{Kind: kindDemotion, Node: fw.name, Demotion: &v, Reason: cause})
+	fw.w.record(event{Kind: kindDemotion, Node: fw.name, Demotion: &v, Reason: reason})
 	fw.tell(carp.Event{Kind: carp.EventDemote, Demote: v})
 }
 
@@ -163,9 +202,16 @@ func (fw *firewall) hooked() {
 
 // Timer implements [simnet.Handler].
 func (fw *firewall) Timer(timer int) {
-	if timer == timerHook {
+	switch timer {
+	case timerHook:
 		fw.hooked()
-		return
+	case timerSync:
+		fw.sync.step(pfsync.Event{Kind: pfsync.EventTimer})
+	case timerSide:
+		fw.sync.converged(fw.sync.converger.Timer(fw.w.net.Now()))
+	case timerExpire:
+		fw.expire()
+		fw.w.net.SetTimer(fw.id, timerExpire, fw.w.net.Now().Add(expireInterval))
 	}
 	for _, g := range fw.groups {
 		if n := timer - g.timers; 0 <= n && n < groupTimers {
@@ -176,6 +222,12 @@ func (fw *firewall) Timer(timer int) {
 
 // Packet implements [simnet.Handler].
 func (fw *firewall) Packet(cable simnet.SegmentID, _ simnet.NodeID, f []byte) {
+	if cable == fw.w.sync {
+		if _, ip, payload, ok := parseIP(f); ok {
+			fw.sync.receive(ip, payload)
+		}
+		return
+	}
 	in, out := &fw.lan, &fw.wan
 	if cable == fw.wan.cable {
 		in, out = out, in
@@ -195,7 +247,9 @@ func (fw *firewall) Packet(cable simnet.SegmentID, _ simnet.NodeID, f []byte) {
 	case dst == carpGroup && ip.Protocol == carp.ProtocolNumber:
 		fw.advert(in, ip, payload)
 	case dst == in.mac:
-		fw.forward(in, out, ip, payload)
+		if p, ok := parsePacket(ip, payload); ok {
+			fw.forward(in, out, p)
+		}
 	}
 }
 
@@ -212,18 +266,5 @@ func (fw *firewall) advert(in *port, ip inet.IP, payload []byte) {
 		if g.port == in {
 			g.receive(ip, payload)
 		}
-	}
-}
-
-// forward routes a packet. A firewall only does so for those whose gateway it is
-// at the moment: what comes to one that does not hold the address of that side
-// belongs to no connection it knows.
-func (fw *firewall) forward(in, out *port, ip inet.IP, payload []byte) {
-	if !in.held || ip.TTL <= 1 {
-		return
-	}
-	ip.TTL--
-	if next, ok := fw.w.neighbour(ip.Dst); ok {
-		out.send(ipFrame(next, out.mac, ip, payload))
 	}
 }

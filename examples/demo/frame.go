@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"slices"
 
 	"github.com/gocarp/gocarp/internal/inet"
@@ -10,7 +9,8 @@ import (
 )
 
 // What travels here are Ethernet frames with IPv4 and ARP in them, as bytes.
-// Those of ARP are made and read by package vip.
+// Those of ARP are made and read by package vip; see transport.go for what is in
+// the IP packets of the hosts.
 
 // A mac is an Ethernet address.
 type mac = vip.HardwareAddr
@@ -45,29 +45,4 @@ func etherType(f []byte) uint16 {
 		return 0
 	}
 	return binary.BigEndian.Uint16(f[12:])
-}
-
-// ICMP's echo, which is what ping(8) sends and gets.
-const (
-	icmp        = 1 // IP protocol
-	echoRequest = 8
-	echoReply   = 0
-	echoLen     = 8
-)
-
-// echo is an ICMP message of one of these types.
-func echo(kind byte, seq int) []byte {
-	b := make([]byte, echoLen)
-	b[0] = kind
-	binary.BigEndian.PutUint16(b[6:], uint16(seq))
-	binary.BigEndian.PutUint16(b[2:], inet.Checksum(b))
-	return b
-}
-
-// parseEcho is the number of an echo message of that type for addr.
-func parseEcho(kind byte, addr netip.Addr, h inet.IP, b []byte) (seq int, ok bool) {
-	if h.Dst != addr || h.Protocol != icmp || len(b) != echoLen || b[0] != kind || inet.Checksum(b) != 0 {
-		return 0, false
-	}
-	return int(binary.BigEndian.Uint16(b[6:])), true
 }

@@ -20,10 +20,10 @@ type span struct {
 	reason   string // why it began
 }
 
-// A lane is the history of one virtual host, without gaps.
+// A lane is the history of one virtual host, or of pfsync, without gaps.
 type lane struct {
 	node, iface string
-	vhid        uint8 // 0: none; the lane is of an interface that a hook enables
+	vhid        uint8 // 0: none; the lane is of pfsync, or of an interface that a hook enables
 	spans       []span
 }
 
@@ -33,6 +33,9 @@ func newLanes(w *world) []lane {
 	for _, p := range []*port{&w.fw1.lan, &w.fw2.lan, &w.fw1.wan, &w.fw2.wan} {
 		lanes = append(lanes, lane{node: p.fw.name, iface: p.name, vhid: p.vhid})
 	}
+	for _, fw := range []*firewall{w.fw1, w.fw2} {
+		lanes = append(lanes, lane{node: fw.name, iface: "sync"})
+	}
 	return lanes
 }
 
@@ -40,6 +43,8 @@ func newLanes(w *world) []lane {
 const (
 	stateEnabled  = "ENABLED"
 	stateDisabled = "DISABLED"
+	stateBulk     = "BULK"   // pfsync asks for the whole table
+	stateSynced   = "SYNCED" // and has it
 )
 
 // fill makes the spans of a lane, from the events of a run that ended at end.
@@ -80,6 +85,14 @@ func (l *lane) add(e event) {
 	case kindDisable:
 		if ours {
 			l.enter(e.Time, stateDisabled, "by the hook")
+		}
+	case kindBulkStart:
+		if ours {
+			l.enter(e.Time, stateBulk, e.words())
+		}
+	case kindBulkEnd:
+		if ours {
+			l.enter(e.Time, stateSynced, e.words())
 		}
 	}
 }

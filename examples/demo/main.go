@@ -1,15 +1,16 @@
-// Command demo shows a failover: two CARP firewalls between a client and a
-// server, of which one is taken down, crashes, loses a cable or is not heard. All
-// of it happens in memory and on a virtual clock.
+// Command demo shows a failover: two firewalls with CARP and pfsync between a
+// client and a server, of which one is taken down, crashes, loses a cable or is not
+// heard. All of it happens in memory and on a virtual clock.
 //
 //	go run ./examples/demo
 //	go run ./examples/demo -scenario crash -seed 7 -svg crash.svg
 //
 // Where to read on: scenario.go says what happens, world.go builds the network,
 // group.go does what a virtual host decides, in the order that keeps clients
-// connected. firewall.go and host.go are the nodes around that, on the switches
-// and the clock of package simnet. record.go and lane.go draw the conclusions
-// from a run; print.go and svg.go show them.
+// connected, and sync.go what a pfsync session does. nat.go, table.go and track.go
+// are what a firewall does with packets. firewall.go, host.go and stream.go are the
+// nodes around that, on the switches and the clock of package simnet. record.go and
+// lane.go draw the conclusions from a run; print.go and svg.go show them.
 package main
 
 import (

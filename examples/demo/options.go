@@ -12,10 +12,13 @@ import (
 
 const usage = `usage: demo [-scenario NAME] [-seed N] [-json] [-svg FILE] [-log text|json] [-v]
 
-Shows how a pair of CARP firewalls fails over: two of them between a client on a
-LAN and a server on a WAN, in memory and on a virtual clock. It needs no network
-and no privileges, and takes a second. The client sends a probe every 10 ms; one
-that is not answered within a second is lost.
+Shows how a pair of firewalls fails over: two of them between a client on a LAN
+and a server on a WAN, in memory and on a virtual clock. It needs no network and
+no privileges, and takes seconds. CARP decides which of them forwards, with NAT;
+pfsync keeps their states the same. The client sends a probe every 10 ms, over
+UDP; one that is not answered within a second is lost. It also has a TCP session
+that sends both ways all the time. A firewall that does not know its state would
+reset it.
 
   -scenario NAME  planned     the master is taken down (ifconfig down), and comes back
                   crash       the master loses power, and comes back
@@ -30,10 +33,6 @@ that is not answered within a second is lost.
   -svg FILE       draw the timeline as well
   -log FORM       form of messages on standard error
   -v              log every advert
-
-What is not here yet: pfsync, and with it NAT, connection states and a long TCP
-session. So "session_alive" and "states_equal" of the verdict are null: neither
-true nor false, but not measured.
 
 Exit code: 0, 1 after a failure, 2 for wrong usage.
 `

@@ -42,7 +42,7 @@ func printText(out io.Writer, r *record) error {
 		}
 	}
 	v := &r.verdict
-	_, err := fmt.Fprintf(out, "\nverdict: %s\n         session alive: unknown; states equal: unknown (no pfsync here yet)\n", v)
+	_, err := fmt.Fprintf(out, "\nverdict: %s\n         %s\n", v, v.connections())
 	return err
 }
 
@@ -53,6 +53,18 @@ func since(t time.Time) time.Duration { return t.Sub(epoch) }
 func (v *verdict) String() string {
 	return fmt.Sprintf("%d probes sent, %d lost, longest gap %.1f ms, two masters for %.1f ms",
 		v.Probes, v.Lost, v.MaxGapMS, v.TwoMastersMS)
+}
+
+// connections says what became of them.
+func (v *verdict) connections() string {
+	session, states := "alive", "the same on both firewalls"
+	if !v.SessionAlive {
+		session = "dead"
+	}
+	if !v.StatesEqual {
+		states = "different on the two firewalls"
+	}
+	return fmt.Sprintf("TCP session %s, states %s", session, states)
 }
 
 // where is the interface, and the virtual host on it.
@@ -84,6 +96,12 @@ func (e *event) words() string {
 		return "the hook has disabled the interface"
 	case kindNeighbour:
 		return fmt.Sprintf("%s is at %s (%s)", e.Address, e.MAC, e.At)
+	case kindBulkStart:
+		return "asks for the states of its peer"
+	case kindBulkEnd:
+		return fmt.Sprintf("%s: has %d states", e.Reason, *e.States)
+	case kindSession:
+		return "TCP session: " + e.Text
 	case kindLost:
 		return "no answer any more"
 	case kindBack:

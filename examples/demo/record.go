@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -10,17 +11,20 @@ type kind string
 
 // The kinds, and the fields of [event] that go with them.
 const (
-	kindAction    kind = "action"    // Text: somebody did something; Node, unless to the network
-	kindState     kind = "state"     // From, To, Reason
-	kindBowOut    kind = "bow-out"   // Address: kept until a successor is heard
-	kindAcquire   kind = "acquire"   // Address
-	kindRelease   kind = "release"   // Address
-	kindDemotion  kind = "demotion"  // Demotion: the counter, Reason: what changed it
-	kindEnable    kind = "enable"    // Address: a hook has enabled the interface
-	kindDisable   kind = "disable"   // Address: and disabled it
-	kindNeighbour kind = "neighbour" // Address, MAC, At: what a host believes from now on
-	kindLost      kind = "lost"      // the client: this probe gets no answer
-	kindBack      kind = "back"      // the client: this one does again; Lost, GapMS
+	kindAction    kind = "action"     // Text: somebody did something; Node, unless to the network
+	kindState     kind = "state"      // From, To, Reason
+	kindBowOut    kind = "bow-out"    // Address: kept until a successor is heard
+	kindAcquire   kind = "acquire"    // Address
+	kindRelease   kind = "release"    // Address
+	kindDemotion  kind = "demotion"   // Demotion: the counter, Reason: what changed it
+	kindEnable    kind = "enable"     // Address: a hook has enabled the interface
+	kindDisable   kind = "disable"    // Address: and disabled it
+	kindNeighbour kind = "neighbour"  // Address, MAC, At: what a host believes from now on
+	kindBulkStart kind = "bulk-start" // pfsync asks its peer for the whole table
+	kindBulkEnd   kind = "bulk-end"   // States: that are in the table now, Reason: why it asks no more
+	kindSession   kind = "session"    // Text: what became of the TCP session
+	kindLost      kind = "lost"       // the client: this probe gets no answer
+	kindBack      kind = "back"       // the client: this one does again; Lost, GapMS
 )
 
 // An event is a line of the timeline.
@@ -39,6 +43,7 @@ type event struct {
 	MAC       string    `json:"mac,omitempty"`
 	At        string    `json:"at,omitempty"`
 	Demotion  *int      `json:"demotion,omitempty"`
+	States    *int      `json:"states,omitempty"`
 	Lost      int       `json:"lost,omitempty"`   // probes since the event before
 	GapMS     float64   `json:"gap_ms,omitempty"` // between the answers around them
 }
@@ -61,8 +66,8 @@ type verdict struct {
 	Probes       int     `json:"probes"`
 	Lost         int     `json:"lost"`
 	MaxGapMS     float64 `json:"max_gap_ms"`
-	SessionAlive *bool   `json:"session_alive"` // null: needs pfsync
-	StatesEqual  *bool   `json:"states_equal"`  // null: needs pfsync
+	SessionAlive bool    `json:"session_alive"` // it was never reset, and went on until the end
+	StatesEqual  bool    `json:"states_equal"`  // on both firewalls, once all was quiet
 	TwoMastersMS float64 `json:"two_masters_ms"`
 }
 
@@ -82,6 +87,8 @@ func newRecord(s *scenario, seed uint64, w *world, end time.Time) *record {
 		Scenario: s.name, Seed: seed,
 		Probes: len(r.probes), Lost: lost(r.probes),
 		MaxGapMS:     milliseconds(longestGap(r.probes)),
+		SessionAlive: w.client.stream.alive(w.client.until) && w.server.stream.alive(w.client.until),
+		StatesEqual:  maps.Equal(w.fw1.states.shared(end), w.fw2.states.shared(end)),
 		TwoMastersMS: milliseconds(total(twoMasters(r.lanes))),
 	}
 	return r

@@ -12,6 +12,7 @@ type scenario struct {
 	name      string
 	title     string
 	singleWAN bool
+	unsynced  bool // the sync cable is missing
 	length    time.Duration
 	steps     func(*world) []step
 }

@@ -28,13 +28,20 @@ func forSeeds(t *testing.T, name string, seeds uint64, check func(t *testing.T, 
 	}
 	for seed := range seeds {
 		r := mustRun(t, s, seed)
-		if want := int((s.length - probesFrom - probeTimeout) / probeInterval); r.verdict.Probes != want {
+		if want := int((s.length - probesFrom - idle) / probeInterval); r.verdict.Probes != want {
 			t.Errorf("seed %d: %d probes, want %d", seed, r.verdict.Probes, want)
 		}
+		if !r.verdict.SessionAlive || !r.verdict.StatesEqual {
+			t.Errorf("seed %d: %s", seed, r.verdict.connections())
+		}
+		between(t, "what happened to the TCP session", count(r, kindSession), 1, 1)
 		check(t, r)
 		for _, l := range r.lanes {
 			want := map[string]string{"fw1": "MASTER", "fw2": "BACKUP"}[l.node]
-			if l.vhid == 0 {
+			switch {
+			case l.iface == "sync":
+				want = stateSynced
+			case l.vhid == 0:
 				want = map[string]string{"fw1": stateEnabled, "fw2": stateDisabled}[l.node]
 			}
 			if got := l.spans[len(l.spans)-1].state; got != want {
@@ -60,7 +67,7 @@ func between[T int | float64](t *testing.T, what string, got, lo, hi T) {
 const handOver = 2 * 2 * 0.4 // ms
 
 func TestPlanned(t *testing.T) {
-	forSeeds(t, "planned", 100, func(t *testing.T, r *record) {
+	forSeeds(t, "planned", 40, func(t *testing.T, r *record) {
 		between(t, "lost", r.verdict.Lost, 0, 0)
 		between(t, "longest gap", r.verdict.MaxGapMS, 10, 10+2*8*0.4)
 		between(t, "two masters", r.verdict.TwoMastersMS, 0, 2*handOver)
@@ -99,7 +106,7 @@ const (
 )
 
 func TestCrash(t *testing.T) {
-	forSeeds(t, "crash", 25, func(t *testing.T, r *record) {
+	forSeeds(t, "crash", 15, func(t *testing.T, r *record) {
 		between(t, "lost", r.verdict.Lost, silenceMin/10-1, silenceMax/10+2)
 		between(t, "longest gap", r.verdict.MaxGapMS, silenceMin, silenceMax+30)
 		between(t, "two masters", r.verdict.TwoMastersMS, 0, handOver)
@@ -109,7 +116,7 @@ func TestCrash(t *testing.T) {
 
 // TestCable wants the WAN to follow the LAN, long before the LAN is missed.
 func TestCable(t *testing.T) {
-	forSeeds(t, "cable", 25, func(t *testing.T, r *record) {
+	forSeeds(t, "cable", 15, func(t *testing.T, r *record) {
 		between(t, "lost", r.verdict.Lost, silenceMin/10-1, silenceMax/10+2)
 		between(t, "outages", count(r, kindLost), 1, 1)
 		out := find(t, r, func(e event) bool { return e.Text == "LAN cable out" })
@@ -121,7 +128,7 @@ func TestCable(t *testing.T) {
 }
 
 func TestPartition(t *testing.T) {
-	forSeeds(t, "partition", 25, func(t *testing.T, r *record) {
+	forSeeds(t, "partition", 15, func(t *testing.T, r *record) {
 		between(t, "two masters", r.verdict.TwoMastersMS, 7000, 11000)
 		between(t, "outages", count(r, kindLost), 0, 1)
 	})
@@ -129,7 +136,7 @@ func TestPartition(t *testing.T) {
 
 func TestSingleWAN(t *testing.T) {
 	hook := int(hookMax / probeInterval)
-	forSeeds(t, "single-wan", 25, func(t *testing.T, r *record) {
+	forSeeds(t, "single-wan", 15, func(t *testing.T, r *record) {
 		between(t, "lost", r.verdict.Lost, silenceMin/10, silenceMax/10+4*(hook+2))
 		between(t, "outages", count(r, kindLost), 4, 4)
 		between(t, "two masters", r.verdict.TwoMastersMS, 0, 2*handOver)
@@ -212,7 +219,7 @@ func TestLateAnswers(t *testing.T) {
 		{450 * time.Millisecond, 0, 0},
 		{550 * time.Millisecond, 400, 400},
 	} {
-		s := scenario{length: probesFrom + probeTimeout + 4*time.Second, steps: func(w *world) []step {
+		s := scenario{length: probesFrom + idle + 4*time.Second, steps: func(w *world) []step {
 			return []step{{do: func() error {
 				w.net.SetFaults(w.server.cable, simnet.Faults{MinDelay: tt.delay, MaxDelay: tt.delay})
 				return nil

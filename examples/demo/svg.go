@@ -13,16 +13,16 @@ const (
 	plotLeft     = 178.0
 	plotWidth    = pictureWidth - plotLeft - margin
 	headHeight   = 92.0 // name of the picture, legend
-	panelHeight  = 322.0
+	panelHeight  = 396.0
 	laneHeight   = 24.0
 	laneStep     = 30.0
-	sideStep     = 14.0 // more between LAN and WAN, and before the client
+	sideStep     = 14.0 // more between LAN, WAN and pfsync, and before the client
 )
 
 // drawSVG is the timelines of all records, one below the other.
 func drawSVG(records []*record) []byte {
-	c := newCanvas(pictureWidth, headHeight+float64(len(records))*panelHeight, "CARP failover")
-	c.text(margin, 40, "start", "title", "CARP failover on a virtual clock")
+	c := newCanvas(pictureWidth, headHeight+float64(len(records))*panelHeight, "CARP and pfsync failover")
+	c.text(margin, 40, "start", "title", "CARP and pfsync failover on a virtual clock")
 	c.text(pictureWidth-margin, 40, "end", "quiet", fmt.Sprintf("seed %d", records[0].seed))
 	drawLegend(c, records)
 	for i, r := range records {
@@ -49,6 +49,8 @@ func drawLegend(c *canvas, records []*record) {
 			item("ENABLED", "WAN enabled by the hook")
 		}
 	}
+	item(stateSynced, "states synced")
+	item(stateBulk, "bulk update")
 	item("answered", "probe answered")
 	item("lost", "probe lost")
 	item("clash", "two masters")
@@ -67,15 +69,17 @@ func (p *panel) draw() {
 	p.text(margin, p.top+32, "start", "title", s.name)
 	p.text(plotLeft, p.top+31, "start", "quiet", s.title)
 	p.text(margin, p.top+panelHeight-22, "start", "name", "verdict")
-	p.text(plotLeft, p.top+panelHeight-22, "start", "", p.r.verdict.String())
+	p.text(plotLeft, p.top+panelHeight-22, "start", "", p.r.verdict.String()+"; "+p.r.verdict.connections())
 
 	first := p.top + 78
 	wan := first + 2*laneStep + sideStep
-	probes := wan + 2*laneStep + sideStep
+	sync := wan + 2*laneStep + sideStep
+	probes := sync + 2*laneStep + sideStep
 	bottom := probes + laneHeight + 6
 	p.drawAxis(first-8, bottom)
 	p.drawSide(p.r.lanes[:2], first)
-	p.drawSide(p.r.lanes[2:], wan)
+	p.drawSide(p.r.lanes[2:4], wan)
+	p.drawSide(p.r.lanes[4:], sync)
 	p.drawProbes(probes)
 	p.drawActions(first-8, bottom)
 }
@@ -95,8 +99,8 @@ func (p *panel) drawAxis(top, bottom float64) {
 // shortClash is too short to be seen: masters that take over from each other.
 const shortClash = 20 * time.Millisecond
 
-// drawSide draws the lanes of both firewalls on one side, and a frame around them
-// while both are master.
+// drawSide draws the lanes of both firewalls on one side, or of their pfsync, and a
+// frame around them while both are master.
 func (p *panel) drawSide(lanes []lane, y float64) {
 	for i := range lanes {
 		p.drawLane(&lanes[i], y+float64(i)*laneStep)
@@ -110,9 +114,12 @@ func (p *panel) drawSide(lanes []lane, y float64) {
 
 func (p *panel) drawLane(l *lane, y float64) {
 	p.text(margin, y+17, "start", "name", l.node)
-	what := "WAN, hook"
-	if l.vhid != 0 {
-		what = fmt.Sprintf("%s, vhid %d", strings.ToUpper(l.iface), l.vhid)
+	what := fmt.Sprintf("%s, vhid %d", strings.ToUpper(l.iface), l.vhid)
+	switch {
+	case l.iface == "sync":
+		what = "pfsync"
+	case l.vhid == 0:
+		what = "WAN, hook"
 	}
 	p.text(margin+38, y+17, "start", "quiet", what)
 	for _, s := range l.spans {
@@ -127,7 +134,7 @@ func (p *panel) drawLane(l *lane, y float64) {
 // insideClass is how to write on a span.
 func insideClass(state string) string {
 	switch state {
-	case "MASTER", stateEnabled:
+	case "MASTER", stateEnabled, stateSynced:
 		return "inside"
 	}
 	return "inside dim"

@@ -13,19 +13,22 @@ import (
 // A world is the whole network:
 //
 //	             +-- fw1 --+
-//	client - lan |         | wan - server
+//	client - lan |   sync  | wan - server
 //	             +-- fw2 --+
 //
-//	LAN 10.0.0.0/24:    shared address 10.0.0.1, vhid 1; fw1 .2, fw2 .3, client .100
-//	WAN 203.0.113.0/24: shared address 203.0.113.1, vhid 2; fw1 .2, fw2 .3, server .100
+//	LAN  10.0.0.0/24:    shared address 10.0.0.1, vhid 1; fw1 .2, fw2 .3, client .100
+//	WAN  203.0.113.0/24: shared address 203.0.113.1, vhid 2; fw1 .2, fw2 .3, server .100
+//	sync 172.16.0.0/24:  a cable from fw1 .2 to fw2 .3
 //
-// Client and server find each other through the shared address on their side;
-// there is no NAT.
+// The client's gateway is the shared address of the LAN. To the server it is at the
+// shared address of the WAN, which all connections are translated to.
 type world struct {
 	net      *simnet.Net[[]byte]
 	log      *slog.Logger
 	secret   carp.Secret
 	lan, wan *simnet.Switch
+	sync     simnet.SegmentID
+	synced   bool // the sync cable is plugged in
 	fw1, fw2 *firewall
 	client   *client
 	server   *server
@@ -40,19 +43,25 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 var cable = simnet.Faults{MinDelay: 20 * time.Microsecond, MaxDelay: 400 * time.Microsecond, InOrder: true}
 
 // newWorld builds the network. Nothing is switched on in it yet.
-func newWorld(seed uint64, singleWAN bool, log *slog.Logger) *world {
-	w := &world{net: simnet.New[[]byte](epoch, seed), log: log}
+func newWorld(s *scenario, seed uint64, log *slog.Logger) *world {
+	w := &world{net: simnet.New[[]byte](epoch, seed), log: log, synced: !s.unsynced}
 	w.secret, _ = carp.Passphrase("mekmitasdigoat") // short enough
 	w.lan, w.wan = simnet.NewSwitch(w.net), simnet.NewSwitch(w.net)
-	w.fw1 = w.addFirewall("fw1", 2, 0, singleWAN)
-	w.fw2 = w.addFirewall("fw2", 3, 100, singleWAN)
+	w.fw1 = w.addFirewall("fw1", 2, 0, s.singleWAN)
+	w.fw2 = w.addFirewall("fw2", 3, 100, s.singleWAN)
+	w.sync = w.net.AddSegment(simnet.Faults{MinDelay: syncDelay, MaxDelay: syncDelay}, w.fw1.id, w.fw2.id)
 
 	w.client = &client{host: w.newHost("client", onLAN), server: onWAN.host(100)}
-	w.client.id = w.net.AddNode(w.client, 1)
+	w.client.stream = stream{
+		h:     &w.client.host,
+		local: netip.AddrPortFrom(w.client.addr, shellFrom), remote: netip.AddrPortFrom(w.client.server, shellPort),
+	}
+	w.client.id = w.net.AddNode(w.client, hostTimers)
 	w.client.cable = w.lan.Connect(w.client.id, cable)
 
 	w.server = &server{host: w.newHost("server", onWAN)}
-	w.server.id = w.net.AddNode(w.server, 0)
+	w.server.stream = stream{h: &w.server.host, local: netip.AddrPortFrom(w.server.addr, shellPort)}
+	w.server.id = w.net.AddNode(w.server, hostTimers)
 	w.server.cable = w.wan.Connect(w.server.id, cable)
 	return w
 }
@@ -70,7 +79,7 @@ func (nw network) host(n byte) netip.Addr { return netip.AddrFrom4([4]byte{nw[0]
 func (nw network) mac(n byte) mac         { return mac{0x02, 0, nw[0], nw[1], nw[2], n} }
 
 func (w *world) addFirewall(name string, number byte, advskew uint8, singleWAN bool) *firewall {
-	fw := &firewall{w: w, name: name, advskew: advskew}
+	fw := &firewall{w: w, name: name, number: number, advskew: advskew}
 	fw.id = w.net.AddNode(fw, firewallTimers)
 	fw.lan = port{
 		fw: fw, name: "lan", sw: w.lan, cable: w.lan.Connect(fw.id, cable),
@@ -103,6 +112,14 @@ func (w *world) neighbour(a netip.Addr) (mac, bool) {
 	return mac{}, false
 }
 
+// other is the other firewall.
+func (w *world) other(fw *firewall) *firewall {
+	if fw == w.fw1 {
+		return w.fw2
+	}
+	return w.fw1
+}
+
 // owner is the name of the firewall with that address on one of its ports.
 func (w *world) owner(m mac) string {
 	one, two := m == w.fw1.lan.mac || m == w.fw1.wan.mac, m == w.fw2.lan.mac || m == w.fw2.wan.mac
@@ -131,11 +148,12 @@ const (
 	bootSpread = 500 * time.Millisecond // the firewalls boot within that
 	probesFrom = 6 * time.Second        // and have settled by then
 	stepSpread = time.Second            // each step comes up to that late
+	idle       = 4 * time.Second        // how long nothing is sent any more in the end
 )
 
 // run lets a scenario happen.
 func run(s *scenario, seed uint64, log *slog.Logger) (*record, error) {
-	w := newWorld(seed, s.singleWAN, log)
+	w := newWorld(s, seed, log)
 	for _, fw := range w.bootOrder() {
 		w.net.RunUntil(w.soon(w.net.Now(), bootSpread/2))
 		if err := w.perform(step{node: fw.name, text: "power on", do: fw.powerOn}); err != nil {
@@ -143,8 +161,7 @@ func run(s *scenario, seed uint64, log *slog.Logger) (*record, error) {
 		}
 	}
 	end := epoch.Add(s.length)
-	w.client.until = end.Add(-probeTimeout)
-	w.net.SetTimer(w.client.id, 0, epoch.Add(probesFrom))
+	w.client.start(epoch.Add(probesFrom), end.Add(-idle))
 	for _, st := range s.steps(w) {
 		w.net.RunUntil(w.soon(epoch.Add(st.at), stepSpread))
 		if err := w.perform(st); err != nil {
