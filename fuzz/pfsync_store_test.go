@@ -14,17 +14,17 @@ import (
 	"github.com/gocarp/gocarp/pfsync"
 )
 
-// FuzzStore plays operations on a table in memory and on a model of it, a plain
+// FuzzPfsyncStore plays operations on a table in memory and on a model of it, a plain
 // map that does what the documentation says in the plainest way.
-func FuzzStore(f *testing.F) {
+func FuzzPfsyncStore(f *testing.F) {
 	for seed := range uint64(8) {
 		f.Add(uint8(seed%4), storeProgram(seed, 4000))
 	}
 	f.Fuzz(playStore)
 }
 
-// TestStoreModel is the same for long programs, of seeds that are new each time.
-func TestStoreModel(t *testing.T) {
+// TestPfsyncStoreModel is the same for long programs, of seeds that are new each time.
+func TestPfsyncStoreModel(t *testing.T) {
 	for range 40 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed=%#x", seed), func(t *testing.T) { playStore(t, uint8(seed), storeProgram(seed, 20000)) })

@@ -136,8 +136,9 @@ func (s *Session) answerStates(n int) (added int, last bool) {
 	return added, false
 }
 
-// answers reports whether st belongs into an answer. What waits to be sent whole
-// is on its way anyhow.
+// answers reports whether st belongs into an answer. FreeBSD leaves out what waits
+// to be sent whole: it is on its way anyhow, but may come after the BUS end, which
+// says that the peer has everything.
 func (s *Session) answers(st *State) bool {
 	e := s.entries.find(st.StateID)
 	switch {
@@ -145,12 +146,10 @@ func (s *Session) answers(st *State) bool {
 		return true
 	case s.hidden(st):
 		return false
-	case e == nil:
+	case e == nil || !s.cfg.KernelExact:
 		return true
-	case s.cfg.KernelExact:
-		return e.queue == qNone && e.touched <= s.ans.began
 	}
-	return e.queue != qIns && e.queue != qUpd
+	return e.queue == qNone && e.touched <= s.ans.began
 }
 
 // answered ends an answer.

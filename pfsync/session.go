@@ -22,6 +22,8 @@ import "time"
 //     an empty table has both, for their sake,
 //   - a bulk update does not stick: one that makes no progress is asked for again,
 //     and [BulkConfig.Deadline] ends it,
+//   - a bulk answer holds all states, also those that wait to be announced
+//     (FreeBSD leaves them out),
 //   - a bulk update is asked for once more when the link comes back after a loss,
 //     and EventResync asks without a demotion: neither is a reason to fail over,
 //   - UPD_REQ leaves at once (FreeBSD 12 leaves it in the queue until something
@@ -46,9 +48,9 @@ type Session struct {
 	names  map[Name]Name // of the peers' interfaces
 	stats  Stats
 
-	epoch time.Time     // of the first Step
+	epoch time.Time     // just before the first Step
 	now   time.Time     // of this one
-	clock time.Duration // since the epoch, at least 1 ns. It does not go back
+	clock time.Duration // since the epoch. It is never 0 and does not go back
 
 	up   bool
 	link link
@@ -180,7 +182,12 @@ func (s *Session) begin(now time.Time) {
 	if s.epoch.IsZero() {
 		s.epoch = now.Add(-1)
 	}
-	s.now, s.clock = now, max(s.clock, now.Sub(s.epoch))
+	s.now = now
+	if at := now.Sub(s.epoch); at >= s.clock {
+		s.clock = at
+	} else {
+		s.epoch = now.Add(-s.clock) // the caller's clock was set back: go on from here
+	}
 	s.frames, s.release, s.drop = s.frames[:0], s.release[:0], s.drop[:0]
 }
 
