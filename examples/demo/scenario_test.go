@@ -26,6 +26,9 @@ func forSeeds(t *testing.T, name string, seeds uint64, check func(t *testing.T, 
 	if testing.Short() {
 		seeds = min(seeds, 10)
 	}
+	if raceEnabled { // there are no goroutines in a demo: a few will do
+		seeds = min(seeds, 3)
+	}
 	for seed := range seeds {
 		r := mustRun(t, s, seed)
 		if want := int((s.length - probesFrom - idle) / probeInterval); r.verdict.Probes != want {
