@@ -52,6 +52,8 @@ func (s *Session) admit(p *Packet) error {
 	return nil
 }
 
+// section handles the messages of one action. Decoding them cannot fail: Parse has
+// seen to their length.
 func (s *Session) section(sec *Section) {
 	switch sec.Action {
 	case ActClr:

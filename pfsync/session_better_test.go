@@ -2,6 +2,7 @@ package pfsync_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -298,6 +299,57 @@ func TestBetterFloods(t *testing.T) {
 		if r.store.Len() != states {
 			t.Errorf("%v: %d states are left", d, r.store.Len())
 		}
+	}
+}
+
+// TestBetterDuty: answers without pauses leave half of the time to other things.
+func TestBetterDuty(t *testing.T) {
+	r := replay(t, pfsync.Config{HostID: scriptUs, Bulk: pfsync.BulkConfig{Interval: -1, Burst: 10}}, pfsync.MemoryConfig{})
+	for i := range 500 {
+		st := testState(pfsync.StateID{ID: uint64(i), CreatorID: scriptUs})
+		if err := r.store.Insert(r.now, &st); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.step(pfsync.Event{Kind: pfsync.EventUp})
+	ask := packetWith(pfsync.OpenBSD, 0, func(w *pfsync.Writer) { w.UpdReq(pfsync.StateID{}) })
+	began := r.now
+	r.packet(ask)
+	r.packet(ask)
+	for r.Answering() { // by a machine that needs a second for ten frames
+		r.now = r.now.Add(time.Second)
+		r.step(pfsync.Event{Kind: pfsync.EventTimer})
+	}
+	took := r.now.Sub(began)
+	r.take()
+	r.until(began.Add(2*took - 1))
+	if took < 5*time.Second || slices.ContainsFunc(r.take(), func(b []byte) bool { return len(b) > 1000 }) {
+		t.Errorf("an answer that took %v is followed by another in less than %v", took, 2*took)
+	}
+	r.sleep(1)
+	if len(r.take()) < 100 {
+		t.Error("there is no second answer")
+	}
+}
+
+// TestClockSetBack: timers that run have as long to go as before.
+func TestClockSetBack(t *testing.T) {
+	r := running(t, pfsync.Config{})
+	r.bus(pfsync.BusEnd)
+	r.sleep(time.Hour)
+	st := testState(pfsync.StateID{ID: 1, CreatorID: scriptUs})
+	if err := r.store.Insert(r.now, &st); err != nil {
+		t.Fatal(err)
+	}
+	r.step(pfsync.Event{Kind: pfsync.EventInsert, State: &st})
+	r.now = r.now.Add(-time.Minute)
+	r.step(pfsync.Event{Kind: pfsync.EventTimer})
+	if left := r.out.Deadline.Sub(r.now); left != time.Second || len(r.take()) != 0 {
+		t.Errorf("%v are left, want 1s", left)
+	}
+	r.sleep(time.Second)
+	if sent := r.take(); len(sent) != 1 {
+		t.Errorf("sent %x", sent)
 	}
 }
 
