@@ -54,7 +54,7 @@ func (r *recording) readFreeBSD(t *testing.T, b []byte) string {
 	}
 	r.dialect = pfsync.FreeBSD12
 	for _, name := range slices.Sorted(maps.Keys(truth.Guests)) {
-		n := &recordedNode{name: name, maxUpd: 128, demotes: 240, timeouts: pfsync.Timeouts{}, drops: counters{}}
+		n := &recordedNode{name: name, maxUpd: 128, demotes: true, timeouts: pfsync.Timeouts{}, drops: counters{}}
 		for nic, mac := range truth.Guests[name].Macs {
 			if strings.Contains(nic, "sync") {
 				n.mac = mac
@@ -111,7 +111,7 @@ func (n *recordedNode) told(at time.Time, words []string) {
 	case words[0] == "hostid":
 		n.hostID = uint32(after("hostid"))
 	case slices.Contains(words, "net.pfsync.carp_demotion_factor"):
-		n.demotes = after("net.pfsync.carp_demotion_factor")
+		n.demotes = after("net.pfsync.carp_demotion_factor") != 0
 	case words[0] == "timeout" && !up: // later ones are for the node's own states
 		sec, _ := strconv.Atoi(words[2])
 		n.timeouts[pfsync.Timeout(after("timeout"))] = time.Duration(sec) * time.Second

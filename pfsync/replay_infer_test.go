@@ -38,7 +38,7 @@ func (p *part) opening() {
 // it went up then. FreeBSD counts that; OpenBSD asks for a bulk update at once.
 func (p *part) recordedSince(up time.Time) bool {
 	if p.rec.dialect == pfsync.OpenBSD {
-		return p.upAt(up) != up
+		return !p.upAt(up).Equal(up)
 	}
 	if len(p.tables) == 0 {
 		return false
@@ -60,7 +60,7 @@ func (p *part) upAt(told time.Time) time.Time {
 		f := &p.frames[i]
 		late := f.at.Sub(told)
 		if p.rec.dialect == pfsync.OpenBSD && p.own(f) && late > 0 && late < 200*time.Millisecond {
-			if m := p.messages(f)[0]; m.action == pfsync.ActUpdReq && m.id == (pfsync.StateID{}) {
+			if m := p.messages(f); len(m) > 0 && m[0].action == pfsync.ActUpdReq && m[0].id == (pfsync.StateID{}) {
 				return told.Add(min(late, 12*time.Millisecond))
 			}
 		}
@@ -76,7 +76,7 @@ func (p *part) follow() {
 		}
 	}
 	for _, o := range p.node.orders {
-		if !o.at.After(p.begin) || o.kind == orderUp && p.upAt(o.at) == p.begin {
+		if !o.at.After(p.begin) || o.kind == orderUp && p.upAt(o.at).Equal(p.begin) {
 			continue
 		}
 		at := o.at
@@ -111,33 +111,33 @@ type deduction struct {
 func (p *part) infer() {
 	d := &deduction{part: p, life: p.begin, set: p.begin}
 	d.reborn()
-	type moment struct {
+	type step struct {
 		at time.Time
 		do func()
 	}
-	var all []moment
+	var all []step
 	p.eachOwn(func(fr *wireFrame, msgs []message, bulk bool) {
-		all = append(all, moment{fr.at, func() { d.sent(fr, msgs, bulk) }})
+		all = append(all, step{fr.at, func() { d.sent(fr, msgs, bulk) }})
 	})
 	for i := range p.frames {
 		if f := &p.frames[i]; !p.own(f) {
-			all = append(all, moment{f.at, func() { d.received(f) }})
+			all = append(all, step{f.at, func() { d.received(f) }})
 		}
 	}
 	for _, tab := range p.tables {
-		all = append(all, moment{tab.at, func() { d.told(&tab) }})
+		all = append(all, step{tab.at, func() { d.told(&tab) }})
 	}
 	for _, o := range p.node.orders {
 		switch o.kind {
 		case orderDie:
-			all = append(all, moment{o.at, d.reborn})
+			all = append(all, step{o.at, d.reborn})
 		case orderUp:
-			all = append(all, moment{o.at, func() { d.life = p.upAt(o.at); d.set = d.life }})
+			all = append(all, step{o.at, func() { d.life = p.upAt(o.at); d.set = d.life }})
 		case orderSet:
-			all = append(all, moment{o.at, func() { d.set = o.at }})
+			all = append(all, step{o.at, func() { d.set = o.at }})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b moment) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(all, func(a, b step) int { return a.at.Compare(b.at) })
 	for _, m := range all {
 		if !m.at.Before(p.begin) {
 			m.do()

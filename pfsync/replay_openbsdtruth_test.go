@@ -59,7 +59,7 @@ func (r *recording) readOpenBSD(t *testing.T, b []byte) string {
 			continue // configured once more, alike
 		}
 		n := &recordedNode{
-			name: p.On, mac: truth.Macs[p.On+" "+p.SyncDev], maxUpd: p.MaxUpd, holds: p.Defer, demotes: 32,
+			name: p.On, mac: truth.Macs[p.On+" "+p.SyncDev], maxUpd: p.MaxUpd, holds: p.Defer, demotes: true,
 			timeouts: openBSDTimeouts(truth.Rules), drops: counters{},
 		}
 		if m := openBSDHostID.FindSubmatch(more[p.On+" pf"]); m != nil {

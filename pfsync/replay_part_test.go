@@ -21,17 +21,18 @@ import (
 // of the other reasons to send is behind it: the frame was full, a peer has touched
 // the state lately, a first packet waits, or MaxUpd was reached.
 type part struct {
-	t      *testing.T
-	rec    *recording
-	node   *recordedNode
-	slices int
-	frames []wireFrame                 // of all, with the node's numbers of states
-	tables []table                     // the same
-	begin  time.Time                   // of the part
-	start  bool                        // the recording has the node's first bulk update in it
-	whole  map[pfsync.StateID]sighting // each state as it was first seen
-	acts   []act
-	unseen int // states that came to the node with nothing of that in the capture
+	t       *testing.T
+	rec     *recording
+	node    *recordedNode
+	slices  int
+	frames  []wireFrame                 // of all, with the node's numbers of states
+	tables  []table                     // the same
+	begin   time.Time                   // of the part
+	start   bool                        // the recording has the node's first bulk update in it
+	whole   map[pfsync.StateID]sighting // each state as it was first seen
+	acts    []act
+	traffic []forwarded // through the node, if that is known
+	unseen  int         // states that came to the node with nothing of that in the capture
 }
 
 // An act is what happens at a time.
@@ -54,10 +55,11 @@ const (
 	maxSlices = 16
 )
 
-// newPart writes the part of a node.
-func newPart(t *testing.T, r *recording, n *recordedNode) *part {
+// newPart writes the part of a node. If the packets are known that it has forwarded,
+// they say when its states were made and changed.
+func newPart(t *testing.T, r *recording, n *recordedNode, traffic []forwarded) *part {
 	t.Helper()
-	p := &part{t: t, rec: r, node: n, slices: 2, whole: make(map[pfsync.StateID]sighting)}
+	p := &part{t: t, rec: r, node: n, traffic: traffic, slices: 2, whole: make(map[pfsync.StateID]sighting)}
 	for _, f := range r.frames {
 		f.payload = bytes.Clone(f.payload)
 		p.frames = append(p.frames, f)
@@ -73,6 +75,7 @@ func newPart(t *testing.T, r *recording, n *recordedNode) *part {
 	p.opening()
 	p.follow()
 	p.infer()
+	p.drive()
 	slices.SortStableFunc(p.acts, func(a, b act) int { return a.at.Compare(b.at) })
 	return p
 }

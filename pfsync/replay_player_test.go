@@ -25,12 +25,19 @@ type player struct {
 	wasStats, fresh pfsync.Stats            // ours at that time, and at the beginning
 
 	sent       []wireFrame
+	released   []release
 	demotion   []demotionChange
 	looked     struct{ kernel, ours []demotionChange } // at the same times
 	faults     []string                                // what the node does and ours cannot
 	differing  []string                                // states, in tables
 	miscounted []string
 	unwanted   int // states in tables that ours has not taken, since they are not to be synchronised
+}
+
+// A release is when a first packet that was held back went.
+type release struct {
+	at time.Time
+	id pfsync.StateID
 }
 
 // play has a session play a part to its end.
@@ -52,10 +59,9 @@ func (pl *player) born(now time.Time) {
 	p := pl.part
 	cfg := pfsync.Config{
 		Dialect: p.rec.dialect, HostID: p.hostID(now), MaxUpd: &p.node.maxUpd, Slices: p.slices,
-		Defer: p.node.holds, Demote: p.node.demotes, KernelExact: pl.exact,
-		Bulk: pfsync.BulkConfig{Deadline: time.Hour},
+		Defer: p.node.holds, KernelExact: pl.exact, Bulk: pfsync.BulkConfig{Deadline: time.Hour},
 	}
-	if cfg.Demote == 0 {
+	if !p.node.demotes {
 		cfg.Demote = -1
 	}
 	if cfg.Defer && cfg.Dialect == pfsync.FreeBSD12 {
@@ -96,7 +102,10 @@ func (pl *player) step(ev pfsync.Event) {
 	for _, f := range pl.take() {
 		pl.sent = append(pl.sent, wireFrame{at: pl.now, from: pl.part.node, payload: f})
 	}
-	if pl.out.Deadline != before {
+	for _, id := range pl.out.Release {
+		pl.released = append(pl.released, release{pl.now, id})
+	}
+	if !pl.out.Deadline.Equal(before) {
 		pl.armed = pl.now
 	}
 	if pl.out.DemotionReason != pl.reason {

@@ -43,7 +43,7 @@ type recordedNode struct {
 	hostID   uint32
 	maxUpd   uint8
 	holds    bool             // defer
-	demotes  int              // while a bulk update is outstanding
+	demotes  bool             // while a bulk update is outstanding, as much as by default
 	timeouts pfsync.Timeouts  // those that are not the default
 	orders   []order          // by time
 	tables   []table          // by time

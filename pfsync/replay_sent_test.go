@@ -11,143 +11,154 @@ const (
 	ethernetMTU = 1500
 	ipHeader    = 20
 	touchedTime = 2 * time.Second
-	moment      = 2 * time.Millisecond // by which what is inferred is later than it can have been
+	moment      = 2 * time.Millisecond // what is inferred is this much later than it can have been
 )
 
 // sent adds what must have happened for a frame to be sent.
 func (d *deduction) sent(fr *wireFrame, msgs []message, bulk bool) {
 	defer d.add(fr.at, (*player).wake)
-	if bulk && d.bulk.IsZero() {
-		d.bulk = fr.at
-	}
-	queued := slices.DeleteFunc(slices.Clone(msgs), func(m message) bool { return !m.queued() })
-	answer := fr.at
-	if bulk {
-		answer = d.bulk
-		queued = slices.DeleteFunc(queued, func(m message) bool { return m.action == pfsync.ActUpd })
-	}
-	for _, m := range msgs {
-		switch m.action {
-		case pfsync.ActUpd:
-			d.answered(&m, fr.at, answer)
-		case pfsync.ActBus:
-			if b := m.bus(); b.Status == pfsync.BusEnd {
-				d.bulk = time.Time{}
-			}
-		}
-	}
-	if len(queued) == 0 {
+	d.answers(fr, msgs, bulk)
+	msgs = slices.DeleteFunc(slices.Clone(msgs), func(m message) bool {
+		return !m.queued() || bulk && m.action == pfsync.ActUpd
+	})
+	if len(msgs) == 0 {
 		return
 	}
-	slice := d.slice(queued[0].id)
-	prev := d.last[slice]
-	base := fr.at.Add(moment - flushTime)
-	early := fr.at.Sub(prev) < flushTime*9/10
-	if base.Before(prev) {
-		base = prev
-	}
-	if base.Before(d.set) {
-		base = d.set
-	}
-	first := base
-	if d.squeezed[slice] {
-		first = prev
-	}
-	d.last[slice] = fr.at
-	room := ethernetMTU - ipHeader - len(fr.payload) - 4
-	size := 242
-	if d.rec.dialect == pfsync.OpenBSD {
-		size = 264
-	}
-	d.squeezed[slice] = early && room < size
+	w := d.window(fr, d.slice(msgs[0].id))
 
 	// A new state is the first that happens: if the frame before this one was full,
 	// that is what did not fit.
-	order := []pfsync.Action{pfsync.ActIns, pfsync.ActUpdC, pfsync.ActDelC}
-	at := first
-	var last []func()
-	counted := -1 // the update that reached MaxUpd
-	plain := early && !d.squeezed[slice]
-	for _, action := range order {
-		for i := range queued {
-			m := &queued[i]
-			if m.action != action {
-				continue
-			}
-			now, urgent := d.happened(m, fr.at)
-			switch {
-			case now == nil:
-				plain = false
-			case urgent:
-				plain = false
-				last = append(last, func() { d.add(fr.at, now) })
-			default:
-				d.add(at, now)
-				at = base
-				if m.action == pfsync.ActUpdC && d.proto(m.id) == 6 {
-					counted = i
-				}
+	slices.SortStableFunc(msgs, func(a, b message) int { return a.rank() - b.rank() })
+	var urgent []func(*player)
+	var counted pfsync.StateID // of which the updates reached MaxUpd, if nothing else did it
+	outside := false
+	at := w.first
+	for i := range msgs {
+		m := &msgs[i]
+		do, now := d.happened(m, fr.at)
+		switch {
+		case do == nil:
+			outside = true
+		case now:
+			urgent = append(urgent, do)
+		default:
+			d.add(at, do)
+			at = w.rest
+			if m.action == pfsync.ActUpdC && d.whole[m.id].st.Proto == 6 {
+				counted = m.id
 			}
 		}
 	}
-	for _, m := range queued {
-		plain = plain && m.action != pfsync.ActUpd && m.action != pfsync.ActInsAck
+	for _, do := range urgent {
+		d.add(fr.at, do)
 	}
-	for _, do := range last {
-		do()
+	if w.early && !w.full && !outside && len(urgent) == 0 && counted != (pfsync.StateID{}) {
+		d.add(fr.at, func(pl *player) { pl.update(counted, nil, max(int(d.node.maxUpd), 1)) })
 	}
-	if plain && counted >= 0 {
-		id := queued[counted].id
-		d.add(fr.at, func(pl *player) { pl.update(id, nil, max(int(d.node.maxUpd), 1)) })
+}
+
+// rank is the order in which what is in a frame is taken to have happened.
+func (m *message) rank() int {
+	switch m.action {
+	case pfsync.ActIns:
+		return 0
+	case pfsync.ActUpdC:
+		return 1
 	}
+	return 2
+}
+
+// A window is when what is in a frame happened: after the last frame of its slice
+// left, and so long before this one that the timer sends it.
+type window struct {
+	first time.Time // the first thing of all
+	rest  time.Time
+	early bool // the timer cannot have run out
+	full  bool // and that is because something did not fit
+}
+
+// window is the one of a frame of a slice.
+func (d *deduction) window(fr *wireFrame, slice int) window {
+	prev := d.last[slice]
+	d.last[slice] = fr.at
+	w := window{rest: fr.at.Add(moment - flushTime), early: fr.at.Sub(prev) < flushTime*9/10}
+	for _, t := range []time.Time{prev, d.set} {
+		if w.rest.Before(t) {
+			w.rest = t
+		}
+	}
+	w.first = w.rest
+	if d.squeezed[slice] {
+		w.first = prev
+	}
+	const subheader, state1301, stateOpenBSD = 4, 242, 264
+	room := ethernetMTU - ipHeader - len(fr.payload) - subheader
+	w.full = w.early && (room < state1301 || d.rec.dialect == pfsync.OpenBSD && room < stateOpenBSD)
+	d.squeezed[slice] = w.full
+	return w
 }
 
 // happened is what happened to a state for m to be sent at that time, and whether
 // it sends the frame at once. It is nil if it was something from outside.
 func (d *deduction) happened(m *message, at time.Time) (do func(*player), urgent bool) {
+	id := m.id
 	switch m.action {
 	case pfsync.ActIns:
-		d.heard[m.id] = true
+		d.heard[id] = true
+	case pfsync.ActUpdC, pfsync.ActDelC:
+		if !d.heard[id] { // of what the node has never announced
+			d.provide(id, at.Add(-flushTime))
+		}
+	}
+	switch {
+	case m.action == pfsync.ActDelC:
+		return func(pl *player) { pl.remove(id) }, false
+	case d.traffic != nil: // what it did is known: see drive
+		return nil, false
+	case m.action == pfsync.ActIns:
 		st := m.state(d.t)
 		urgent = st.Flags&pfsync.FlagAck != 0
 		st.Flags &^= pfsync.FlagAck
 		return func(pl *player) { pl.insert(&st, true) }, urgent
-	case pfsync.ActUpdC:
-		d.know(m.id, at.Add(-flushTime))
+	case m.action == pfsync.ActUpdC:
+		const answer = 30 * time.Millisecond
 		u := m.updC()
-		touched, ok := d.touched[m.id]
-		if ok && at.Sub(touched) < 30*time.Millisecond {
+		touched, ok := d.touched[id]
+		since := at.Sub(touched)
+		if ok && since < answer {
 			return nil, false // ours is better
 		}
-		urgent = ok && at.Sub(touched) < touchedTime
-		return func(pl *player) { pl.update(u.StateID, &u, 1) }, urgent
-	default:
-		d.know(m.id, at.Add(-flushTime))
-		id := m.id
-		return func(pl *player) { pl.remove(id) }, false
+		return func(pl *player) { pl.update(id, &u, 1) }, ok && since < touchedTime
 	}
+	return nil, false // an answer
 }
 
-// know has a state in the table that the node has never announced.
-func (d *deduction) know(id pfsync.StateID, before time.Time) {
-	if !d.heard[id] {
-		d.provide(id, before)
+// answers has in the table what is sent because somebody has asked for it, as the
+// node has it then, a moment before the answer begins.
+func (d *deduction) answers(fr *wireFrame, msgs []message, bulk bool) {
+	const before = 20 * time.Millisecond
+	if bulk && d.bulk.IsZero() {
+		d.bulk = fr.at
 	}
-}
-
-// answered has a state in the table that is sent because somebody asked for it, as
-// the node has it then, a moment before the answer begins.
-func (d *deduction) answered(m *message, at, begin time.Time) {
-	st := m.state(d.t)
-	begin = begin.Add(-20 * time.Millisecond)
-	if begin.Before(d.life) {
+	begin := fr.at
+	if bulk {
+		begin = d.bulk
+	}
+	if begin = begin.Add(-before); begin.Before(d.life) {
 		begin = d.life
 	}
-	if !d.heard[m.id] {
-		d.whole[m.id] = sighting{at, st}
-		d.provide(m.id, begin)
+	for _, m := range msgs {
+		if m.action != pfsync.ActUpd {
+			continue
+		}
+		st := m.state(d.t)
+		if !d.heard[m.id] {
+			d.whole[m.id] = sighting{fr.at, st}
+			d.provide(m.id, begin)
+		}
+		d.add(begin, func(pl *player) { pl.refresh(&st) })
 	}
-	d.add(begin, func(pl *player) { pl.refresh(&st) })
+	if _, end := busOf(msgs); end {
+		d.bulk = time.Time{}
+	}
 }
-
-func (d *deduction) proto(id pfsync.StateID) uint8 { return d.whole[id].st.Proto }

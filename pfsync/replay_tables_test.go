@@ -50,6 +50,7 @@ func (pl *player) compareTable(tab *table) {
 		case soon[id]:
 		case st.Flags&pfsync.FlagNoSync != 0 || st.Proto == pfsync.ProtocolNumber || pl.down:
 			pl.remove(id) // it has expired
+		case st.Expire == 0: // and so has this, of which the recording does not have the rest
 		default:
 			pl.differ("%s: the kernel does not have %v %v", where, id, &st)
 		}
@@ -64,15 +65,15 @@ func (pl *player) differ(format string, args ...any) {
 // soon are the states of which the node sends something that may have happened by
 // then, or gets something that it may have got.
 func (pl *player) soon(at time.Time) map[pfsync.StateID]bool {
-	const moment = 30 * time.Millisecond
+	const near = 30 * time.Millisecond
 	soon := make(map[pfsync.StateID]bool)
 	for i := range pl.part.frames {
 		f := &pl.part.frames[i]
-		until := at.Add(moment)
+		until := at.Add(near)
 		if pl.part.own(f) {
 			until = at.Add(flushTime + tolerance)
 		}
-		if f.at.After(at.Add(-moment)) && f.at.Before(until) {
+		if f.at.After(at.Add(-near)) && f.at.Before(until) {
 			for _, m := range pl.part.messages(f) {
 				soon[m.id] = true
 			}
