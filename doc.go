@@ -17,7 +17,8 @@
 //   - demote: the demotion counter, made of named contributions, and the interface
 //     groups of OpenBSD; demote/check: links and services that demote.
 //   - examples: carpd shares an address between hosts, dump reads packets, demo
-//     shows a failover without touching the network.
+//     shows a failover without touching the network, firewall runs a pair by the
+//     words of ifconfig.
 //
 // The protocol packages are functions of what happened and when: they open no
 // socket, read no clock and start no goroutine, but for carp.Node and pfsync.Node,

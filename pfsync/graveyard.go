@@ -46,15 +46,6 @@ func (g *graveyard) bury(now time.Time, id StateID, local bool) {
 	g.n++
 }
 
-// removed reports when id was removed.
-func (g *graveyard) removed(id StateID) (time.Time, bool) {
-	i, ok := g.graves[id]
-	if !ok {
-		return time.Time{}, false
-	}
-	return g.order[i].at, true
-}
-
 // ours reports whether id was removed by this node.
 func (g *graveyard) ours(id StateID) bool {
 	i, ok := g.graves[id]

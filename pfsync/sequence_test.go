@@ -135,14 +135,14 @@ func TestGraveyardIsBounded(t *testing.T) {
 	for n := range graveLimit + 100 {
 		g.bury(now.Add(time.Duration(n)), id(n), false)
 	}
-	if _, ok := g.removed(id(99)); ok || g.n != graveLimit || len(g.graves) != graveLimit {
+	if _, ok := g.graves[id(99)]; ok || g.n != graveLimit || len(g.graves) != graveLimit {
 		t.Errorf("%d graves, the oldest known: %v", g.n, ok)
 	}
-	if at, ok := g.removed(id(graveLimit)); !ok || !at.Equal(now.Add(graveLimit)) {
-		t.Errorf("removed at %v, %v", at, ok)
+	if i, ok := g.graves[id(graveLimit)]; !ok || !g.order[i].at.Equal(now.Add(graveLimit)) {
+		t.Errorf("removed at %v, %v", g.order[i].at, ok)
 	}
 	g.forget(id(200))
-	if _, ok := g.removed(id(200)); ok {
+	if _, ok := g.graves[id(200)]; ok {
 		t.Error("forgotten, and known")
 	}
 	g.bury(now.Add(graveAge+2*graveLimit), id(-1), false)
