@@ -73,8 +73,8 @@ type Listener struct {
 
 // Listen opens a Listener in the network namespace of the calling thread. It
 // misses nothing from here on, except, with the sysctl nf_conntrack_events at its
-// default of 2, connections that were opened before there was any listener: see
-// [Sysctl.EnableEvents].
+// default of 2, connections that were opened before there was any listener on the
+// machine: see [Sysctl.EnableEvents].
 func Listen(cfg ListenConfig) (*Listener, error) {
 	if cfg.ReadBuffer == 0 {
 		cfg.ReadBuffer = defaultEventBuffer
