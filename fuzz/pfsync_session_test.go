@@ -104,8 +104,8 @@ func (r *sessionRun) event(in *tape, kind pfsync.EventKind) {
 		ev.Packet = pfsync.Packet{Data: r.packet(in), TTL: 255}
 	case pfsync.EventInsert:
 		st := sessionState(in)
-		r.aStore.Insert(r.now, &st)
-		r.twinStore.Insert(r.now, &st)
+		r.aStore.Insert(r.now, &st, nil)
+		r.twinStore.Insert(r.now, &st, nil)
 		ev.State = &st
 	case pfsync.EventUpdate, pfsync.EventResend:
 		st := sessionState(in)

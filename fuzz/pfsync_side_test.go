@@ -29,7 +29,7 @@ func FuzzPfsyncSide(f *testing.F) {
 			t.Fatal(err)
 		}
 		now := time.Unix(1e9, 0)
-		if err := table.Insert(now, &pfsync.State{StateID: pfsync.StateID{ID: 1, CreatorID: 1}}); err != nil {
+		if err := table.Insert(now, &pfsync.State{StateID: pfsync.StateID{ID: 1, CreatorID: 1}}, nil); err != nil {
 			t.Fatal(err)
 		}
 		v := pfsync.NewConverger(pfsync.ConvergeConfig{HostID: 1, Epoch: 1, Peers: []netip.Addr{peer}}, table)

@@ -240,7 +240,7 @@ func (r *storeRun) insert(in *tape) {
 	case len(over) == 0 && len(r.want) == r.cfg.Limit:
 		want = pfsync.ErrFull
 	}
-	if err := r.m.Insert(r.now, st); !errors.Is(err, want) || (err == nil) != (want == nil) {
+	if err := r.m.Insert(r.now, st, nil); !errors.Is(err, want) || (err == nil) != (want == nil) {
 		r.t.Fatalf("Insert: %v, want %v", err, want)
 	}
 	if want != nil {

@@ -131,7 +131,7 @@ func (l *cable) pass(b *box, states ...*pfsync.State) {
 	l.t.Helper()
 	for _, st := range states {
 		st.CreatorID = b.cfg.HostID
-		if err := b.store.Insert(l.now, st); err != nil {
+		if err := b.store.Insert(l.now, st, nil); err != nil {
 			l.t.Fatal(err)
 		}
 		l.tell(b, pfsync.Event{Kind: pfsync.EventInsert, State: st})

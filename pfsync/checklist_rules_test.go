@@ -110,12 +110,12 @@ type oneTable struct {
 
 var errNoTable = errors.New("no such routing table")
 
-func (s *oneTable) Insert(now time.Time, st *pfsync.State) error {
+func (s *oneTable) Insert(now time.Time, st *pfsync.State, replaced func(pfsync.StateID)) error {
 	if st.RTableID[0] > 0 || st.RTableID[1] > 0 {
 		s.refused = errNoTable
 		return s.refused
 	}
-	return s.Memory.Insert(now, st)
+	return s.Memory.Insert(now, st, replaced)
 }
 
 // checkRouteTo1301: with message version 1301 the route is in the rule of the state,

@@ -124,7 +124,7 @@ func TestDigestRolls(t *testing.T) {
 		st := memState(r.IntN(2000))
 		switch r.IntN(4) {
 		case 0, 1:
-			_ = m.Insert(memStart, st)
+			_ = m.Insert(memStart, st, nil)
 		case 2:
 			m.Update(memStart, st.StateID, func(st *State) Keep {
 				st.Src.SeqLo, st.Dst.State, st.Timeout = r.Uint32(), PeerState(r.IntN(13)), Timeout(r.IntN(14))

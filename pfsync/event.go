@@ -26,8 +26,8 @@ const (
 type Event struct {
 	Kind   EventKind
 	Packet Packet  // EventPacket
-	State  *State  // EventInsert; EventDelete, if at hand, to be asked about. It is not kept
-	ID     StateID // EventUpdate, EventDelete, EventResend
+	State  *State  // EventInsert; EventDelete, if at hand, in place of ID. It is not kept
+	ID     StateID // EventUpdate, EventDelete, EventResend; EventInsert, if State is nil
 	Proto  uint8   // EventUpdate: IP protocol; only updates of TCP states are counted against MaxUpd
 	IfName Name    // EventClear
 }

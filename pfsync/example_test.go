@@ -43,7 +43,7 @@ func Example() {
 		StateID: pfsync.StateID{ID: 1, CreatorID: 1}, AF: pfsync.AFInet, Proto: 6,
 		Direction: pfsync.In, Timeout: pfsync.TCPEstab,
 	}
-	if err := tables[0].Insert(time.Now(), st); err != nil {
+	if err := tables[0].Insert(time.Now(), st, nil); err != nil {
 		panic(err)
 	}
 	nodes[0].Inserted(st.StateID)

@@ -21,18 +21,35 @@ func (s *Session) insert(f Format) error {
 	}
 	ack := st.Flags&FlagAck != 0
 	s.strip(st, f)
-	if err := s.store.Insert(s.now, st); err != nil {
+	s.replaced = s.replaced[:0]
+	if err := s.store.Insert(s.now, st, s.replace); err != nil {
 		return err
 	}
-	e := s.entries.get(st.StateID)
-	s.dequeue(e) // a message about one that had this identity before
-	s.entries.touch(e, s.clock)
+	for _, id := range s.replaced { // the kernels remove it as any other, and say so
+		s.deleted(id, nil)
+		s.watch(ChangeDelete, &State{StateID: id})
+	}
+	e := s.entries.find(st.StateID)
+	if e != nil {
+		s.dequeue(e) // a message about one that had this identity before
+	}
+	if ack || s.notes() {
+		e = s.entries.get(st.StateID)
+	}
+	if e != nil {
+		s.entries.touch(e, s.clock)
+	}
 	if ack {
 		s.push(s.enqueue(e, qInsAck))
 	}
 	s.watch(ChangeInsert, st)
 	return nil
 }
+
+// notes reports whether a new state is remembered as touched, as the kernels do. Of a
+// table that comes as a whole nothing says that both nodes see packets of it, and
+// a million notes for two seconds cost more than the states themselves.
+func (s *Session) notes() bool { return s.cfg.KernelExact || s.req.phase != phaseBulk }
 
 // localise gives st our names of its interfaces, and reports whether there are such.
 func (s *Session) localise(st *State) bool {

@@ -35,7 +35,7 @@ func TestLiveBulk(t *testing.T) {
 
 	full := liveNode(t, lab, "pfsa", addrs["pfsb"], states, time.Second)
 	for id := range uint64(states) {
-		if err := full.table.Insert(time.Now(), tcpState(id+1, 'a')); err != nil {
+		if err := full.table.Insert(time.Now(), tcpState(id+1, 'a'), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

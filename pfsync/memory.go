@@ -178,12 +178,14 @@ var errNames = fmt.Errorf("%w: too many different interface names or tags", ErrF
 
 // Insert implements [Store]. To OpenBSD a state has the same key if one of its
 // two keys, wire or stack, is one of the other's; to FreeBSD if it is the same one.
-func (m *Memory) Insert(now time.Time, st *State) error {
+func (m *Memory) Insert(now time.Time, st *State, replaced func(StateID)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	sh, base := m.shardOf(st.StateID)
 	hash := m.hashID(st.StateID)
-	rival, over := m.rival(st)
+	ifname := bareName(st.IfName)
+	places := m.keyPlaces(&st.Wire, &st.Stack, ifname)
+	rival, over := m.rival(st, ifname, places)
 	if rival != 0 && !over || sh.find(st.StateID, hash) != 0 {
 		m.stats.Exists++
 		return ErrExists
@@ -197,9 +199,14 @@ func (m *Memory) Insert(now time.Time, st *State) error {
 		m.stats.Full++
 		return errNames
 	}
-	for ; rival != 0; rival, _ = m.rival(st) { // over, or was until just now
+	for ; rival != 0; rival, _ = m.rival(st, ifname, places) { // over, or was until just now
+		_, rec := m.at(rival)
+		id := rec.id
 		m.removeAt(rival)
 		m.stats.Replaced++
+		if replaced != nil {
+			replaced(id)
+		}
 	}
 	if !m.started {
 		m.started, m.epoch = true, now
@@ -212,7 +219,7 @@ func (m *Memory) Insert(now time.Time, st *State) error {
 	*sh.digest(st.StateID) ^= sh.record(n).digest
 	sh.mu.Unlock()
 
-	m.indexKeys(stateRef(base|n), (*hashIndex).add)
+	m.indexKeys(stateRef(base|n), places, (*hashIndex).add)
 	m.states.Add(1)
 	m.stats.Inserted++
 	return nil
@@ -268,8 +275,9 @@ func (m *Memory) removeAt(r stateRef) {
 
 // remove removes a state that is there. Both locks are held.
 func (m *Memory) remove(r stateRef) {
-	m.indexKeys(r, (*hashIndex).remove)
 	sh, rec := m.at(r)
+	ifname := bareName(m.names.get(rec.names.ifname))
+	m.indexKeys(r, m.keyPlaces(&rec.wire, &rec.stack, ifname), (*hashIndex).remove)
 	n := uint32(r) & (1<<24 - 1)
 	sh.ids.remove(m.hashID(rec.id), n)
 	*sh.digest(rec.id) ^= rec.digest

@@ -32,7 +32,7 @@ func TestMemoryAllocations(t *testing.T) {
 		{"Get", func() { m.Get(memStart, memStateID(i%n), &st); i++ }},
 		{"Update", func() { m.Update(memStart, memStateID(i%n), advance); i++ }},
 		{"Insert and Delete", func() { mustInsert(t, m, memStart, out); m.Delete(out.StateID) }},
-		{"refused Insert", func() { _ = m.Insert(memStart, &st) }},
+		{"refused Insert", func() { _ = m.Insert(memStart, &st, nil) }},
 		{"Scan", func() { m.Scan(memStart, 0, buf) }},
 		{"Expire", func() { m.Expire(memStart, func(StateID) {}) }},
 		{"Clear", func() { m.Clear(1, Name{}, func(StateID) {}) }},
@@ -104,7 +104,7 @@ func (p *plainStore) Get(_ time.Time, id StateID, st *State) bool {
 	return ok
 }
 
-func (p *plainStore) Insert(_ time.Time, st *State) error {
+func (p *plainStore) Insert(_ time.Time, st *State, _ func(StateID)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.states[st.StateID] = *st
@@ -132,7 +132,7 @@ func (p *plainStore) Delete(id StateID) bool {
 // A benchStore is what both can do.
 type benchStore interface {
 	Get(time.Time, StateID, *State) bool
-	Insert(time.Time, *State) error
+	Insert(time.Time, *State, func(StateID)) error
 	Update(time.Time, StateID, func(*State) Keep) bool
 	Delete(StateID) bool
 }
@@ -159,7 +159,7 @@ func fillPlain(b *testing.B, n int) *plainStore {
 }
 
 func mustInsertPlain(b *testing.B, p *plainStore, st *State) {
-	if err := p.Insert(memStart, st); err != nil {
+	if err := p.Insert(memStart, st, nil); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -187,7 +187,7 @@ func BenchmarkStore(b *testing.B) {
 				{"insert", func(i int) {
 					s.Get(memStart, memStateID(i), &st)
 					s.Delete(st.StateID)
-					if err := s.Insert(memStart, &st); err != nil {
+					if err := s.Insert(memStart, &st, nil); err != nil {
 						b.Fatal(err)
 					}
 				}},
@@ -267,7 +267,7 @@ func BenchmarkFill(b *testing.B) {
 					for i := range size.n {
 						st := memState(i)
 						start := time.Now()
-						if err := s.Insert(memStart, st); err != nil {
+						if err := s.Insert(memStart, st, nil); err != nil {
 							b.Fatal(err)
 						}
 						worst = max(worst, time.Since(start))

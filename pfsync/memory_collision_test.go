@@ -62,7 +62,7 @@ func TestMemoryCollision(t *testing.T) {
 				st := memState(i)
 				copy(st.IfName[:], s.ifname+"\x00")
 				st.Direction, st.Wire, st.Stack, st.Src.State, st.Dst.State = s.dir, s.wire, s.stack, s.src, s.dst
-				return m.Insert(memStart, st)
+				return m.Insert(memStart, st, nil)
 			}
 			if err := add(1, tc.old); err != nil {
 				t.Fatal(err)
@@ -92,7 +92,7 @@ func TestMemoryCollisionUDP(t *testing.T) {
 	a.Stack = a.Wire
 	b.ID, b.Wire, b.Stack = 99, a.Wire, a.Stack
 	mustInsert(t, m, memStart, a)
-	if err := m.Insert(memStart, b); err != ErrExists {
+	if err := m.Insert(memStart, b, nil); err != ErrExists {
 		t.Error(err)
 	}
 }
@@ -107,7 +107,7 @@ func TestMemoryCollisionTwice(t *testing.T) {
 		b.Src.State, b.Dst.State = alive, alive
 		both.Wire, both.Stack = a.Wire, b.Wire
 		mustInsert(t, m, memStart, a, b)
-		err := m.Insert(memStart, both)
+		err := m.Insert(memStart, both, nil)
 		want := MemoryStats{States: 1, Limit: 2, Names: 1, Inserted: 3, Replaced: 2}
 		if alive == TCPEstablished {
 			want = MemoryStats{States: 2, Limit: 2, Names: 1, Inserted: 2, Exists: 1}

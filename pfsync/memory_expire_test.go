@@ -164,7 +164,7 @@ func TestExpireFair(t *testing.T) {
 				old--
 			}
 			st.CreatorID, st.Timeout = 1, UDPSingle
-			_ = m.Insert(late, st) // where it was, or elsewhere
+			_ = m.Insert(late, st, nil) // where it was, or elsewhere
 		}
 	}
 	if old > 0 {
@@ -223,7 +223,7 @@ func ExampleMemory_Expire() {
 		return
 	}
 	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	_ = m.Insert(now, &State{StateID: StateID{ID: 1, CreatorID: 2}, Timeout: UDPSingle})
+	_ = m.Insert(now, &State{StateID: StateID{ID: 1, CreatorID: 2}, Timeout: UDPSingle}, nil)
 	for range 3 {
 		m.Expire(now, func(id StateID) { fmt.Println(now.Format(time.TimeOnly), "expired:", id) })
 		now = now.Add(5 * time.Second)

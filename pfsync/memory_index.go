@@ -80,34 +80,44 @@ func (x *hashIndex) remove(hash, number uint32) {
 // hashID is the hash of an identity in the index of its shard.
 func (m *Memory) hashID(id StateID) uint32 { return uint32(maphash.Comparable(m.seed, id)) }
 
-// hashKey returns the index that has a key on an interface, and its hash there.
-func (m *Memory) hashKey(k *Key, ifname Name) (*hashIndex, uint32) {
+// A keyPlace is where a key on an interface is in the index, if it is there.
+type keyPlace struct {
+	x    *hashIndex
+	hash uint32
+}
+
+func (m *Memory) keyPlace(k *Key, ifname Name) keyPlace {
 	h := maphash.Comparable(m.seed, struct {
 		key    Key
 		ifname Name
 	}{*k, ifname})
-	return &m.keys[h>>56], uint32(h)
+	return keyPlace{&m.keys[h>>56], uint32(h)}
 }
 
-// indexKeys adds the keys of a state to the index, or removes them. m.mu is held.
-func (m *Memory) indexKeys(r stateRef, change func(x *hashIndex, hash, number uint32)) {
-	_, rec := m.at(r)
-	ifname := bareName(m.names.get(rec.names.ifname))
-	x, hash := m.hashKey(&rec.wire, ifname)
-	change(x, hash, uint32(r))
-	if rec.stack != rec.wire {
-		x, hash = m.hashKey(&rec.stack, ifname)
-		change(x, hash, uint32(r))
+// keyPlaces are those of the wire key and of the stack key of a state.
+func (m *Memory) keyPlaces(wire, stack *Key, ifname Name) [2]keyPlace {
+	p := m.keyPlace(wire, ifname)
+	if *stack == *wire {
+		return [2]keyPlace{p, p}
+	}
+	return [2]keyPlace{p, m.keyPlace(stack, ifname)}
+}
+
+// indexKeys adds a state to the index, or removes it: once if its keys are the same
+// one. m.mu is held.
+func (m *Memory) indexKeys(r stateRef, places [2]keyPlace, change func(x *hashIndex, hash, number uint32)) {
+	change(places[0].x, places[0].hash, uint32(r))
+	if _, rec := m.at(r); rec.stack != rec.wire {
+		change(places[1].x, places[1].hash, uint32(r))
 	}
 }
 
 // rival returns a state that st collides with, 0 if there is none, and whether
 // its connection is over so that st may replace it: pf_state_key_attach. One that
 // is not over comes first. m.mu is held.
-func (m *Memory) rival(st *State) (rival stateRef, over bool) {
-	ifname := bareName(st.IfName)
+func (m *Memory) rival(st *State, ifname Name, places [2]keyPlace) (rival stateRef, over bool) {
 	for i, k := range [...]*Key{&st.Wire, &st.Stack} {
-		x, hash := m.hashKey(k, ifname)
+		x, hash := places[i].x, places[i].hash
 		for n, next := x.seek(hash, hash); n != 0; n, next = x.seek(hash, next) {
 			if r := stateRef(n); m.collides(r, st, k, i == 0, ifname) {
 				if rival = r; !m.over(r) {

@@ -28,6 +28,7 @@ type memShard struct {
 const (
 	recordPage = 14
 	columnPage = 128
+	manyPages  = 8
 )
 
 // memColumns is what walks look at, apart from the rest so that they touch little
@@ -113,7 +114,7 @@ func (sh *memShard) take() uint32 {
 	}
 	n := max(sh.used, 1)
 	for int(n/recordPage) >= len(sh.records) {
-		sh.records = append(sh.records, new([recordPage]memRecord))
+		sh.morePages()
 	}
 	for int(n/columnPage) >= len(sh.columns) {
 		c := new(memColumns)
@@ -124,6 +125,19 @@ func (sh *memShard) take() uint32 {
 	}
 	sh.used = n + 1
 	return n
+}
+
+// morePages adds pages of records: one, or several at once to a shard that has many,
+// since one large piece costs less than as much in small ones.
+func (sh *memShard) morePages() {
+	if len(sh.records) < manyPages {
+		sh.records = append(sh.records, new([recordPage]memRecord))
+		return
+	}
+	pages := new([manyPages][recordPage]memRecord)
+	for i := range pages {
+		sh.records = append(sh.records, &pages[i])
+	}
 }
 
 // vacate is the opposite of take.

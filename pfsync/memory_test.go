@@ -45,7 +45,7 @@ func memState(i int) *State {
 func mustInsert(t testing.TB, m *Memory, now time.Time, states ...*State) {
 	t.Helper()
 	for _, st := range states {
-		if err := m.Insert(now, st); err != nil {
+		if err := m.Insert(now, st, nil); err != nil {
 			t.Fatalf("Insert(%v): %v", st.StateID, err)
 		}
 	}
@@ -258,10 +258,10 @@ func TestMemoryFull(t *testing.T) {
 	over := memState(3)
 	over.Src.State, over.Dst.State = TCPFinWait2, TCPTimeWait
 	mustInsert(t, m, memStart, memState(1), memState(2), over)
-	if err := m.Insert(memStart, memState(4)); !errors.Is(err, ErrFull) {
+	if err := m.Insert(memStart, memState(4), nil); !errors.Is(err, ErrFull) {
 		t.Errorf("the fourth of 3: %v", err)
 	}
-	if err := m.Insert(memStart, memState(2)); !errors.Is(err, ErrExists) {
+	if err := m.Insert(memStart, memState(2), nil); !errors.Is(err, ErrExists) {
 		t.Errorf("one that is there, table full: %v", err)
 	}
 	heir := memState(3)
@@ -345,7 +345,7 @@ func TestMemoryHostileNames(t *testing.T) {
 		for i := range tries {
 			st := memState(i)
 			tc.set(st, i)
-			switch err := m.Insert(memStart, st); {
+			switch err := m.Insert(memStart, st, nil); {
 			case errors.Is(err, ErrFull):
 				refused++
 			case err != nil:

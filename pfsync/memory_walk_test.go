@@ -60,7 +60,7 @@ func TestScanUnderChange(t *testing.T) {
 			for !stop.Load() {
 				st := memState(stay + r.IntN(2*churn))
 				if r.IntN(2) == 0 {
-					_ = m.Insert(memStart, st)
+					_ = m.Insert(memStart, st, nil)
 				} else {
 					m.Delete(st.StateID)
 				}
@@ -145,7 +145,7 @@ func TestMemoryConcurrent(t *testing.T) {
 							return Keep(r.IntN(3))
 						})
 					default:
-						_ = m.Insert(now(), st)
+						_ = m.Insert(now(), st, nil)
 					}
 				}
 			}

@@ -97,7 +97,7 @@ func tcpState(id uint64, creator uint32) *pfsync.State {
 // insert puts a state into the table of a host and tells its node.
 func (h *host) insert(t *testing.T, st *pfsync.State) {
 	t.Helper()
-	if err := h.table.Insert(time.Now(), st); err != nil {
+	if err := h.table.Insert(time.Now(), st, nil); err != nil {
 		t.Fatal(err)
 	}
 	h.Inserted(st.StateID)

@@ -223,7 +223,7 @@ func (pl *player) clear(ifname pfsync.Name) {
 // insert adds a state of this node, and tells the session of it.
 func (pl *player) insert(st *pfsync.State, tell bool) {
 	pl.mine[st.StateID] = pl.mine[st.StateID] || tell || st.CreatorID == pl.cfg.HostID
-	if err := pl.store.Insert(pl.now, st); err != nil {
+	if err := pl.store.Insert(pl.now, st, nil); err != nil {
 		pl.fault("the node has a state that ours cannot have: %v: %v", st.StateID, err)
 	}
 	if tell {

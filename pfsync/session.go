@@ -77,6 +77,8 @@ type Session struct {
 	merging  func(*State) Keep // s.merge
 	clearing func(StateID)     // s.cleared
 	unknown  []StateID         // states of this section to ask for
+	replaced []StateID         // by the state that is being inserted
+	replace  func(StateID)     // adds to it
 
 	release, drop []StateID
 }
@@ -121,6 +123,7 @@ func NewSession(c Config, store Store) (*Session, error) {
 	}
 	s.entries.reset()
 	s.merging, s.clearing = s.merge, s.cleared
+	s.replace = func(id StateID) { s.replaced = append(s.replaced, id) }
 	return s, nil
 }
 
@@ -155,7 +158,11 @@ func (s *Session) Step(now time.Time, ev Event) Output {
 	case EventUpdate:
 		s.updated(ev.ID, ev.Proto)
 	case EventDelete:
-		s.deleted(ev.ID, ev.State)
+		id := ev.ID
+		if ev.State != nil {
+			id = ev.State.StateID
+		}
+		s.deleted(id, ev.State)
 	case EventClear:
 		s.clear(ev.IfName)
 	case EventResync:

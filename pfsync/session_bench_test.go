@@ -34,7 +34,7 @@ func newBusy(tb testing.TB, d pfsync.Dialect, n int) *busy {
 	for i := range n {
 		for _, creator := range []uint32{scriptUs, scriptThem} {
 			st := testState(pfsync.StateID{ID: uint64(i), CreatorID: creator})
-			if err := store.Insert(b.now, &st); err != nil {
+			if err := store.Insert(b.now, &st, nil); err != nil {
 				tb.Fatal(err)
 			}
 		}
@@ -127,7 +127,7 @@ func TestSessionAllocs(t *testing.T) {
 		}{
 			{"local update", round(func(int) { b.localUpdate() })},
 			{"local insert and delete", round(func(int) {
-				b.store.Insert(b.now, &ours)
+				b.store.Insert(b.now, &ours, nil)
 				b.step(pfsync.Event{Kind: pfsync.EventInsert, State: &ours})
 				b.step(pfsync.Event{Kind: pfsync.EventUpdate, ID: ours.StateID})
 				b.store.Delete(ours.StateID)

@@ -142,7 +142,7 @@ new DIALECT
 		r := replay(t, pfsync.Config{Dialect: pfsync.FreeBSD15, HostID: 1, KernelExact: exact}, pfsync.MemoryConfig{})
 		r.step(pfsync.Event{Kind: pfsync.EventUp})
 		st := testState(pfsync.StateID{ID: 1, CreatorID: 2})
-		if err := r.store.Insert(r.now, &st); err != nil {
+		if err := r.store.Insert(r.now, &st, nil); err != nil {
 			t.Fatal(err)
 		}
 		st.Dst.State, st.Dst.SeqLo = pfsync.TCPFinWait2, st.Dst.SeqLo-1
@@ -251,7 +251,7 @@ func TestBetterFloods(t *testing.T) {
 		r.step(pfsync.Event{Kind: pfsync.EventUp})
 		for i := range states {
 			st := testState(pfsync.StateID{ID: uint64(i), CreatorID: 1})
-			if err := r.store.Insert(r.now, &st); err != nil {
+			if err := r.store.Insert(r.now, &st, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -307,7 +307,7 @@ func TestBetterDuty(t *testing.T) {
 	r := replay(t, pfsync.Config{HostID: scriptUs, Bulk: pfsync.BulkConfig{Interval: -1, Burst: 10}}, pfsync.MemoryConfig{})
 	for i := range 500 {
 		st := testState(pfsync.StateID{ID: uint64(i), CreatorID: scriptUs})
-		if err := r.store.Insert(r.now, &st); err != nil {
+		if err := r.store.Insert(r.now, &st, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -338,7 +338,7 @@ func TestClockSetBack(t *testing.T) {
 	r.bus(pfsync.BusEnd)
 	r.sleep(time.Hour)
 	st := testState(pfsync.StateID{ID: 1, CreatorID: scriptUs})
-	if err := r.store.Insert(r.now, &st); err != nil {
+	if err := r.store.Insert(r.now, &st, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.step(pfsync.Event{Kind: pfsync.EventInsert, State: &st})

@@ -44,7 +44,7 @@ func randomEvent(t *testing.T, rng *rand.Rand, now time.Time, store *Memory, d D
 	case 0:
 		return Event{Kind: EventTimer}
 	case 1:
-		store.Insert(now, &st)
+		store.Insert(now, &st, nil)
 		return Event{Kind: EventInsert, State: &st}
 	case 2, 3:
 		return Event{Kind: EventUpdate, ID: st.StateID, Proto: st.Proto}

@@ -352,7 +352,7 @@ func (s *script) state(id pfsync.StateID, words []string) pfsync.State {
 // insert puts a state into the table.
 func (s *script) insert(n uint64, words []string) pfsync.State {
 	st := s.state(pfsync.StateID{ID: n, CreatorID: scriptUs}, words)
-	if err := s.r.store.Insert(s.r.now, &st); err != nil {
+	if err := s.r.store.Insert(s.r.now, &st, nil); err != nil {
 		s.t.Fatal(err)
 	}
 	return st

@@ -134,7 +134,7 @@ func TestV6Stale(t *testing.T) {
 						*ours = pfsync.Peer{State: local, SeqLo: l, MaxWin: 1}
 						*theirs = pfsync.Peer{State: remote, SeqLo: rem, MaxWin: 2}
 						r.store.Delete(id)
-						if err := r.store.Insert(r.now, &st); err != nil {
+						if err := r.store.Insert(r.now, &st, nil); err != nil {
 							t.Fatal(err)
 						}
 						was := r.Stats().Stale
@@ -381,7 +381,7 @@ func TestV15Fill(t *testing.T) {
 				st := testState(pfsync.StateID{ID: uint64(i), CreatorID: scriptUs})
 				ev := pfsync.Event{Kind: kind, ID: st.StateID}
 				if kind == pfsync.EventInsert {
-					if err := r.store.Insert(r.now, &st); err != nil {
+					if err := r.store.Insert(r.now, &st, nil); err != nil {
 						t.Fatal(err)
 					}
 					ev.State = &st

@@ -28,9 +28,10 @@ type Store interface {
 	// the time-out (pf_state_import). It fails with ErrExists if there is one with
 	// that identity, or another one with the same key, direction and interface, which
 	// it replaces if that is a TCP state with both sides at FIN_WAIT_2 or beyond
-	// (pf_state_key_attach); and with ErrFull rather than let another one go.
-	// What it replaces is gone without a report.
-	Insert(now time.Time, st *State) error
+	// (pf_state_key_attach); and with ErrFull rather than let another one go. What
+	// it replaces it reports to replaced unless that is nil: an embedder who inserts
+	// tells his node [Node.Deleted] then. replaced must not call the Store.
+	Insert(now time.Time, st *State, replaced func(StateID)) error
 
 	// Update changes a state: f gets the state as Get would give it, and says
 	// what to keep. f may change Src, Dst and Timeout only and must not call the

@@ -119,7 +119,7 @@ func (fw *firewall) insert(d pfsync.Direction, wire, stack flow) bool {
 	if wire.proto == protoTCP {
 		st.Timeout = pfsync.TCPFirst
 	}
-	if fw.states.Insert(fw.w.net.Now(), &st) != nil {
+	if fw.states.Insert(fw.w.net.Now(), &st, nil) != nil {
 		return false
 	}
 	fw.states.inserted(&st)

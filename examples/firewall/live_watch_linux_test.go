@@ -42,7 +42,7 @@ func TestStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	insert := func(st *pfsync.State) {
-		if err := table.Insert(time.Now(), st); err != nil {
+		if err := table.Insert(time.Now(), st, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -58,7 +58,7 @@ func Example() {
 	}
 	copy(st.IfName[:], "all")
 	st.Stack = st.Wire
-	if err := table.Insert(time.Now(), st); err != nil {
+	if err := table.Insert(time.Now(), st, nil); err != nil {
 		panic(err)
 	}
 	fw1.Inserted(st.StateID)

@@ -35,8 +35,8 @@ func seeds(t *testing.T, count int) (first uint64, n int) {
 // that loses, duplicates, reorders and splits, and restarts them. When all that is
 // over the tables are the same, and nothing lives that was deleted.
 func TestTablesConverge(t *testing.T) {
-	first, n := seeds(t, 12)
-	const ops = 10_000
+	first, n := seeds(t, 3)
+	const ops = 100_000
 	for i := range n {
 		seed := first + uint64(i)
 		w := newWorld(seed, pfsync.Dialect(seed%4), true)
@@ -144,7 +144,7 @@ func (n *node) insert() {
 	default:
 		st.Timeout = pfsync.ICMPFirst
 	}
-	n.w.check(n.store.Insert(n.w.now, &st))
+	n.w.check(n.store.Insert(n.w.now, &st, nil))
 	n.w.ids = append(n.w.ids, st.StateID)
 	n.step(pfsync.Event{Kind: pfsync.EventInsert, State: &st, ID: st.StateID})
 }
