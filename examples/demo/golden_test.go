@@ -60,12 +60,12 @@ func TestSeed(t *testing.T) {
 	dir := t.TempDir()
 	shown := func(seed string) string {
 		svg := filepath.Join(dir, "demo.svg")
-		out := runDemo(t, "-seed", seed, "-svg", svg, "-json")
+		out := runDemo(t, "-scenario", "crash", "-seed", seed, "-svg", svg, "-json")
 		picture, err := os.ReadFile(svg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return out + string(picture) + runDemo(t, "-seed", seed)
+		return out + string(picture) + runDemo(t, "-scenario", "crash", "-seed", seed)
 	}
 	first, second := shown("42"), shown("42")
 	if first != second {
@@ -74,7 +74,7 @@ func TestSeed(t *testing.T) {
 	if first == shown("43") {
 		t.Error("two seeds give the same run")
 	}
-	if out := runDemo(t, "-seed", "42"); !strings.Contains(out, "seed 42") {
+	if out := runDemo(t, "-scenario", "crash", "-seed", "42"); !strings.Contains(out, "seed 42") {
 		t.Error("the seed is not printed")
 	}
 }
