@@ -1,6 +1,7 @@
 package pfsync
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -20,6 +21,12 @@ const (
 	// roundEnd is how long nothing must have come of a comparison for it to be over.
 	roundEnd = 500 * time.Millisecond
 
+	// futileRate is how many states a second may differ, time after time, on average:
+	// those that a peer cannot take in, since its table is full or has others in
+	// their place. Comparisons are rarer then, but not rarer than futilePause.
+	futileRate  = 1000
+	futilePause = 5 * time.Minute
+
 	// resyncPause is the least time between two requests for the whole table.
 	resyncPause = time.Minute
 )
@@ -33,19 +40,24 @@ type convergePeer struct {
 	gaps   gaps
 
 	unacked int    // frames since the last ack of ours
-	acked   uint64 // the last frame of ours that it says it has
+	acked   uint64 // the last frame of ours that it has, or that is not waited for any more
+	lastAck uint64 // the last that it says it has
 	ackedAt time.Time
 
 	compareAt time.Time // when to compare, if anything is to be compared
+	restUntil time.Time // not to compare before
+	answerAt  time.Time // not to answer a comparison before
 	resyncAt  time.Time // not to ask for the whole table before
 	round     uint32
 	roundEnd  time.Time // zero: no comparison is on
 	listAt    time.Time
-	unjudged  int      // lists whose result is missing
+	unjudged  int      // lists whose result is missing, or digests that no list has followed
 	listing   []uint16 // buckets to list
 	answered  bool     // something came of this round
+	missed    bool     // and something did not
 	differ    int      // of it
 	flowing   int
+	differed  int // in the round before
 
 	status ConvergeStatus
 }
@@ -61,7 +73,7 @@ func (p *convergePeer) lose() {
 
 // agree takes note that the tables are the same.
 func (p *convergePeer) agree(now time.Time) {
-	p.compareAt, p.roundEnd, p.listing = time.Time{}, time.Time{}, nil
+	p.compareAt, p.roundEnd, p.listing, p.differed = time.Time{}, time.Time{}, nil, 0
 	p.status.Agreement, p.status.Differ, p.status.Flowing, p.status.At = Identical, 0, 0, now
 }
 
@@ -83,7 +95,7 @@ func (v *Converger) work(now time.Time, p *convergePeer) {
 	if len(p.listing) > 0 && (p.unjudged == 0 || !now.Before(p.listAt)) {
 		v.listNext(now, p)
 	}
-	if v.leads(p) && !p.compareAt.IsZero() && !now.Before(p.compareAt) && p.roundEnd.IsZero() {
+	if at := p.compareDue(); v.leads(p) && !at.IsZero() && !now.Before(at) && p.roundEnd.IsZero() {
 		if v.hold {
 			p.compareAt = now.Add(v.cfg.Settle)
 		} else {
@@ -96,8 +108,16 @@ func (v *Converger) work(now time.Time, p *convergePeer) {
 		v.wake(p.listAt)
 	}
 	if v.leads(p) && p.roundEnd.IsZero() {
-		v.wake(p.compareAt)
+		v.wake(p.compareDue())
 	}
+}
+
+// compareDue is when to compare next, zero if nothing is to be compared.
+func (p *convergePeer) compareDue() time.Time {
+	if !p.compareAt.IsZero() && p.compareAt.Before(p.restUntil) {
+		return p.restUntil
+	}
+	return p.compareAt
 }
 
 // wake makes Timer to be called at t, if not earlier.
@@ -120,7 +140,7 @@ func (v *Converger) compare(now time.Time, p *convergePeer) {
 		return
 	}
 	p.round++
-	p.answered, p.differ, p.flowing = false, 0, 0
+	p.answered, p.missed, p.unjudged, p.differ, p.flowing = false, false, 0, 0, 0
 	p.roundEnd = now.Add(roundEnd)
 	m := digestsMsg{round: p.round}
 	for g, row := range v.rows() {
@@ -146,11 +166,12 @@ func (v *Converger) groups(now time.Time, p *convergePeer, b []byte) error {
 	if err := m.parse(b); err != nil {
 		return err
 	}
-	if v.hold {
-		return nil
+	if v.hold || now.Before(p.answerAt) {
+		return nil // the answer may be 64 times as long as the question
 	}
-	p.round, p.answered, p.differ, p.flowing = m.round, true, 0, 0
+	p.round, p.answered, p.missed, p.unjudged, p.differ, p.flowing = m.round, true, false, 0, 0, 0
 	p.roundEnd = now.Add(roundEnd)
+	p.answerAt = p.roundEnd
 	if p.status.States > 2*v.store.Len()+1000 && !now.Before(p.resyncAt) {
 		v.out.Resync = true
 		p.resyncAt = now.Add(resyncPause)
@@ -159,6 +180,7 @@ func (v *Converger) groups(now time.Time, p *convergePeer, b []byte) error {
 		if fold(row[:]) != m.row[g] {
 			d := digestsMsg{round: m.round, group: uint8(g), row: row}
 			v.send(p, sideBuckets, d.append)
+			p.unjudged = 1
 		}
 	}
 	return nil
@@ -186,7 +208,7 @@ func (v *Converger) buckets(p *convergePeer, b []byte) error {
 // listNext lists the next buckets.
 func (v *Converger) listNext(now time.Time, p *convergePeer) {
 	n := min(listBurst, len(p.listing))
-	p.unjudged = 0
+	p.missed, p.unjudged = p.missed || p.unjudged > 0, 0
 	p.roundEnd = now.Add(roundEnd)
 	p.listAt = now.Add(listPause)
 	for i, entries := range v.entries(now, p.listing[:n]) {
@@ -221,20 +243,16 @@ func (id StateID) next() StateID {
 // entries are what is in some buckets, and what was, in order.
 func (v *Converger) entries(now time.Time, buckets []uint16) [][]listEntry {
 	lists := make([][]listEntry, len(buckets))
-	place := make(map[int]int, len(buckets))
 	for i, b := range buckets {
-		place[int(b)] = i
 		v.store.Bucket(now, int(b), func(id StateID, digest uint64, idle time.Duration) {
 			lists[i] = append(lists[i], listEntry{id: id, digest: uint32(digest), idle: idle})
 		})
-	}
-	v.graves.each(now, func(id StateID, ago time.Duration) {
-		if i, ok := place[id.Bucket()]; ok {
+		v.graves.each(now, int(b), func(id StateID, ago time.Duration) {
 			lists[i] = append(lists[i], listEntry{id: id, idle: ago, removed: true})
-		}
-	})
+		})
+	}
 	for i, l := range lists {
-		slices.SortFunc(l, func(a, b listEntry) int {
+		slices.SortStableFunc(l, func(a, b listEntry) int {
 			if a.id.before(b.id) {
 				return -1
 			}
@@ -257,6 +275,7 @@ func (v *Converger) list(now time.Time, p *convergePeer, b []byte) error {
 	if m.round != p.round {
 		return nil
 	}
+	p.unjudged = 0
 	ours := v.entries(now, []uint16{m.bucket})[0]
 	ours = slices.DeleteFunc(ours, func(e listEntry) bool { return e.id.before(m.from) || m.to.before(e.id) })
 	var res resultMsg
@@ -316,6 +335,7 @@ const (
 // two versions the one is right that was changed last, or on the node that made
 // the state.
 func (v *Converger) judge(p *convergePeer, mine, theirs *listEntry) verdict {
+	units := func(e *listEntry) time.Duration { return min(e.idle/idleUnit, math.MaxUint16) } // as on the wire
 	gone := func(e *listEntry) bool { return e == nil || e.removed }
 	switch {
 	case gone(mine) && gone(theirs):
@@ -328,8 +348,8 @@ func (v *Converger) judge(p *convergePeer, mine, theirs *listEntry) verdict {
 		return verdictSend
 	case mine == nil || theirs.removed:
 		return verdictWant
-	case mine.idle/idleUnit != theirs.idle/idleUnit:
-		if mine.idle < theirs.idle {
+	case units(mine) != units(theirs):
+		if units(mine) < units(theirs) {
 			return verdictSend
 		}
 		return verdictWant
@@ -353,8 +373,8 @@ func (v *Converger) result(now time.Time, p *convergePeer, b []byte) error {
 		return err
 	}
 	if m.round == p.round && !p.roundEnd.IsZero() {
-		p.differ += int(m.differ)
-		p.flowing += int(m.flowing)
+		p.differ = min(p.differ+int(min(m.differ, MaxStates)), MaxStates)
+		p.flowing = min(p.flowing+int(min(m.flowing, MaxStates)), MaxStates)
 		p.roundEnd = now.Add(roundEnd)
 		p.unjudged = max(p.unjudged-1, 0)
 	}
@@ -363,16 +383,28 @@ func (v *Converger) result(now time.Time, p *convergePeer, b []byte) error {
 
 // conclude ends a comparison. If something differed, it is looked at again.
 func (v *Converger) conclude(now time.Time, p *convergePeer) {
-	p.roundEnd, p.listing = time.Time{}, nil
+	missed := p.missed || p.unjudged > 0 || len(p.listing) > 0
+	p.roundEnd, p.listing, p.compareAt = time.Time{}, nil, time.Time{}
+	p.restUntil = now.Add(v.cfg.Pause)
 	if !p.answered {
-		p.compareAt = now.Add(v.cfg.Pause)
+		p.compareAt = p.restUntil
 		return
 	}
 	p.status.At, p.status.Differ, p.status.Flowing = now, p.differ, p.flowing
-	p.status.Agreement = Identical
-	p.compareAt = time.Time{}
-	if p.differ > 0 {
+	switch {
+	case p.differ > 0:
 		p.status.Agreement = Different
-		p.compareAt = now.Add(v.cfg.Pause)
+	case missed:
+		p.status.Agreement = AgreementUnknown
+	default:
+		p.status.Agreement = Identical
+	}
+	if p.differed > 0 && p.differ > p.differed/4*3 { // the last repair was of little use
+		least := min(time.Duration(p.differ)*time.Second/futileRate, futilePause)
+		p.restUntil = now.Add(max(v.cfg.Pause, least))
+	}
+	p.differed = p.differ
+	if p.differ > 0 || missed {
+		p.compareAt = p.restUntil
 	}
 }

@@ -3,6 +3,8 @@ package pfsync
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,9 +29,18 @@ type ConvergeConfig struct {
 	// difference counts. 0 means 2 s, twice what a message may wait to be sent.
 	Settle time.Duration
 
-	// Pause is the least time between two comparisons with a peer. 0 means 5 s.
+	// Pause is the least time between two comparisons with a peer. 0 means 5 s. It
+	// is longer, up to five minutes, while repairs are of no use to the peer.
 	Pause time.Duration
+
+	// Graves is how many removed states are remembered, for up to ten minutes, so
+	// that a peer that was out of reach meanwhile does not bring them back. Each
+	// takes some 120 octets. 0 means DefaultGraves.
+	Graves int
 }
+
+// DefaultGraves is enough for 400 connections a second that end.
+const DefaultGraves = 1 << 18
 
 // A Converger sees to it that two nodes of this library end with the same table,
 // which pfsync alone does not: what is lost on the way stays lost until the state
@@ -80,7 +91,7 @@ type SideMessage struct {
 type Agreement uint8
 
 const (
-	AgreementUnknown Agreement = iota // no answer, or not compared yet
+	AgreementUnknown Agreement = iota // no answer, not compared yet, or too much of that got lost
 	Identical                         // what differs is on its way
 	Different                         // some states differ
 )
@@ -107,11 +118,36 @@ func NewConverger(c ConvergeConfig, store Digester) *Converger {
 	c.Hello = cmp.Or(c.Hello, time.Second)
 	c.Settle = cmp.Or(c.Settle, 2*time.Second)
 	c.Pause = cmp.Or(c.Pause, 5*time.Second)
-	v := &Converger{cfg: c, store: store, sent: sent{next: 1}}
+	v := &Converger{cfg: c, store: store, sent: sent{next: 1}, graves: graveyard{limit: cmp.Or(c.Graves, DefaultGraves)}}
 	for _, a := range c.Peers {
 		v.peers = append(v.peers, &convergePeer{addr: a, status: ConvergeStatus{Peer: a}})
 	}
 	return v
+}
+
+// validate reports everything that is wrong with c, as a node is given it.
+func (c *ConvergeConfig) validate() error {
+	var errs []error
+	for _, v := range [...]struct {
+		name string
+		d    time.Duration
+	}{{"hello", c.Hello}, {"settle", c.Settle}, {"pause", c.Pause}} {
+		if v.d < 0 {
+			errs = append(errs, fmt.Errorf("pfsync: %s %v: want a positive time", v.name, v.d))
+		}
+	}
+	if c.Graves < 0 {
+		errs = append(errs, fmt.Errorf("pfsync: %d graves: want a positive number", c.Graves))
+	}
+	for i, a := range c.Peers {
+		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || slices.Contains(c.Peers[:i], a) {
+			errs = append(errs, fmt.Errorf("pfsync: peer %v on the side channel: not the address of a host, or given twice", a))
+		}
+	}
+	if len(c.Peers) == 0 {
+		errs = append(errs, errors.New("pfsync: a side channel, and no peers on it"))
+	}
+	return errors.Join(errs...)
 }
 
 // begin starts an output.
@@ -126,6 +162,7 @@ func (v *Converger) Timer(now time.Time) ConvergeOutput {
 		v.helloAt = now.Add(v.cfg.Hello)
 		v.greet(now)
 	}
+	v.graves.expire(now)
 	if now.Sub(v.clearedAt) > graveAge {
 		v.clearedAt = time.Time{}
 	}
@@ -333,13 +370,25 @@ func (v *Converger) Message(now time.Time, src netip.Addr, b []byte) (ConvergeOu
 // message takes in what is not a hello, from a peer that was met.
 func (v *Converger) message(now time.Time, p *convergePeer, kind sideKind, b []byte) error {
 	switch kind {
+	case sideGroups, sideList:
+		if v.leads(p) {
+			return fmt.Errorf("%w: a comparison that is ours to begin", ErrSide)
+		}
+	case sideBuckets, sideResult:
+		if !v.leads(p) {
+			return fmt.Errorf("%w: the answer to a comparison that is not ours", ErrSide)
+		}
+	}
+	switch kind {
 	case sideNack:
 		return v.nack(p, b)
 	case sideAck:
 		if len(b) < 8 {
 			return ErrSide
 		}
-		p.acked, p.ackedAt = min(max(p.acked, binary.BigEndian.Uint64(b)), v.sent.next), now
+		if n := min(binary.BigEndian.Uint64(b), v.sent.next); n > p.lastAck { // another says nothing new
+			p.lastAck, p.acked, p.ackedAt = n, max(p.acked, n), now
+		}
 		return nil
 	case sideAgain, sideForgotten:
 		spans, err := parseSpans(b)
@@ -390,6 +439,7 @@ func (v *Converger) hello(now time.Time, p *convergePeer, h sideHeader, b []byte
 		p.compareAt = now.Add(v.cfg.Settle)
 		v.helloAt = now
 	}
+	p.gaps.doubt(m.next)
 	if !p.gaps.until(now, m.next) {
 		p.compareAt = now
 	}
@@ -409,7 +459,12 @@ func (v *Converger) nack(p *convergePeer, b []byte) error {
 		return err
 	}
 	var again, forgotten []span
+	var last uint64
 	for _, s := range spans {
+		if s.from <= last {
+			continue // asked for twice: the spans of a peer are in order
+		}
+		last = max(s.to, s.from)
 		first := uint64(1)
 		if v.sent.next > sentFrames {
 			first = v.sent.next - sentFrames

@@ -1,21 +1,23 @@
 package pfsync
 
-import "time"
-
-const (
-	// graveLimit is the number of removed states that are remembered, and graveAge
-	// for how long. Whoever removes faster forgets sooner.
-	graveLimit = 1 << 16
-	graveAge   = 10 * time.Minute
+import (
+	"slices"
+	"time"
 )
+
+// graveAge is for how long removed states are remembered. Whoever removes more than
+// the limit in that time forgets sooner.
+const graveAge = 10 * time.Minute
 
 // A graveyard remembers which states were removed lately. What is here is not to
 // come back: an id is given once.
 type graveyard struct {
-	graves map[StateID]int // place in order
-	order  []grave         // ring, oldest first
-	oldest int
-	n      int
+	graves  map[StateID]int // place in order
+	buckets [][]int         // the same by bucket: a list looks at no others
+	order   []grave         // ring, oldest first
+	oldest  int
+	n       int
+	limit   int
 }
 
 type grave struct {
@@ -27,22 +29,22 @@ type grave struct {
 // bury remembers id, and whether it was removed by this node.
 func (g *graveyard) bury(now time.Time, id StateID, local bool) {
 	if g.graves == nil {
-		g.graves = make(map[StateID]int)
+		g.graves, g.buckets = make(map[StateID]int), make([][]int, DigestBuckets)
 	}
-	if i, ok := g.graves[id]; ok {
-		g.order[i].at, g.order[i].local = now, local || g.order[i].local
-		return
-	}
+	local = local || g.ours(id)
+	g.forget(id) // its place is among the newest
 	g.expire(now)
-	if g.n == graveLimit {
+	if g.n == g.limit {
 		g.dig()
 	}
-	i := (g.oldest + g.n) % graveLimit
+	i := (g.oldest + g.n) % g.limit
 	if i == len(g.order) {
 		g.order = append(g.order, grave{})
 	}
 	g.order[i] = grave{id, now, local}
 	g.graves[id] = i
+	b := id.Bucket()
+	g.buckets[b] = append(g.buckets[b], i)
 	g.n++
 }
 
@@ -54,10 +56,15 @@ func (g *graveyard) ours(id StateID) bool {
 
 // forget forgets id, which is back for good reason.
 func (g *graveyard) forget(id StateID) {
-	if i, ok := g.graves[id]; ok {
-		delete(g.graves, id)
-		g.order[i].id = StateID{} // no state has it: creatorid 0 is illegal
+	i, ok := g.graves[id]
+	if !ok {
+		return
 	}
+	delete(g.graves, id)
+	b := id.Bucket()
+	at := slices.Index(g.buckets[b], i)
+	g.buckets[b] = slices.Delete(g.buckets[b], at, at+1)
+	g.order[i].id = StateID{} // no state has it: creatorid 0 is illegal
 }
 
 // expire forgets what is too old.
@@ -69,14 +76,17 @@ func (g *graveyard) expire(now time.Time) {
 
 // dig forgets the oldest.
 func (g *graveyard) dig() {
-	delete(g.graves, g.order[g.oldest].id)
-	g.oldest = (g.oldest + 1) % graveLimit
+	g.forget(g.order[g.oldest].id)
+	g.oldest = (g.oldest + 1) % g.limit
 	g.n--
 }
 
-// each reports those that match, with the time since they were removed.
-func (g *graveyard) each(now time.Time, f func(id StateID, ago time.Duration)) {
-	for id, i := range g.graves {
-		f(id, now.Sub(g.order[i].at))
+// each reports those in a bucket, with the time since they were removed.
+func (g *graveyard) each(now time.Time, bucket int, f func(id StateID, ago time.Duration)) {
+	if g.graves == nil {
+		return
+	}
+	for _, i := range g.buckets[bucket] {
+		f(g.order[i].id, now.Sub(g.order[i].at))
 	}
 }

@@ -74,7 +74,9 @@ func (q *localQueue) take() []localEvent {
 
 // Inserted tells the node that a state was added to the table. Before Run and
 // after it, this and the next four do nothing: peers learn of what is in the
-// table by bulk updates. A node that is far behind makes them wait.
+// table by bulk updates. A node that is far behind makes them wait: whoever calls
+// them must hold no lock that a method of the Store takes, and must not be a
+// function that the node calls, as [NodeConfig] and [Config] have some.
 func (n *Node) Inserted(id StateID) { n.local.add(localEvent{kind: EventInsert, id: id}) }
 
 // Updated tells the node that a state has changed, as by each packet that passes.

@@ -81,6 +81,9 @@ func (c *NodeConfig) Validate() error {
 	if _, ok := c.Store.(Digester); c.Side != nil && !ok {
 		errs = append(errs, errors.New("pfsync: the store has no digests, which a side channel is for"))
 	}
+	if c.Side != nil {
+		errs = append(errs, c.Converge.validate())
+	}
 	if g := c.Group; g.IsValid() && !g.IsMulticast() {
 		errs = append(errs, fmt.Errorf("pfsync: group %v: want a multicast address", g))
 	}
@@ -112,6 +115,7 @@ type Node struct {
 	// Of the goroutine of Run.
 	scratch      State
 	resend       []StateID
+	repairAt     time.Time // not to repair before
 	expired      []StateID
 	demotion     int
 	link         Link
@@ -156,6 +160,7 @@ const (
 	// expireInterval is how often the table is searched for what is due
 	// (PFTM_INTERVAL is 10 s in pf, a tenth of the table each second).
 	expireInterval = time.Second
+	expireRounds   = 8 // of ExpireBatch each
 )
 
 // NewNode makes a node. It opens nothing and starts nothing.
@@ -166,11 +171,11 @@ func NewNode(c NodeConfig) (*Node, error) {
 	if c.Session.HostID == 0 {
 		c.Session.HostID = uint32(random())
 	}
-	if c.Session.Peers == nil && !c.AnyPeer {
-		c.Session.Peers = slices.Clone(c.Peers)
+	if c.Session.Peers == nil && !c.AnyPeer && len(c.Peers) > 0 {
+		c.Session.Peers = plainAddrs(c.Peers) // as those of packets are
 	}
 	n := &Node{
-		cfg: c, log: c.Logger, dst: slices.Clone(c.Peers),
+		cfg: c, log: c.Logger, dst: plainAddrs(c.Peers),
 		ready: make(chan struct{}), done: make(chan struct{}), calls: make(chan func()),
 		errs: make(chan error, 2), packets: make(chan *batch, batches), free: make(chan *batch, batches),
 		sides: make(chan *SidePacket, sideLen), freed: make(chan *SidePacket, sideLen),
@@ -194,6 +199,7 @@ func NewNode(c NodeConfig) (*Node, error) {
 	}
 	if c.Side != nil {
 		c.Converge.HostID, c.Converge.Epoch = c.Session.HostID, random()
+		c.Converge.Peers = plainAddrs(c.Converge.Peers)
 		n.converger = NewConverger(c.Converge, c.Store.(Digester))
 		if c.Session.Removed == nil {
 			c.Session.Removed = n.converger.WasRemoved
@@ -204,6 +210,15 @@ func NewNode(c NodeConfig) (*Node, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// plainAddrs are addresses without zones, and IPv4 ones as such.
+func plainAddrs(addrs []netip.Addr) []netip.Addr {
+	plain := make([]netip.Addr, len(addrs))
+	for i, a := range addrs {
+		plain[i] = a.Unmap().WithZone("")
+	}
+	return plain
 }
 
 // random is a random number whose lower half is not 0.
@@ -318,7 +333,6 @@ func (n *Node) loop(ctx context.Context) error {
 		n.sideTimer.Stop()
 		n.repairTimer.Stop()
 		expire.Stop()
-		n.demote(0, "stopped")
 	}()
 	links := n.cfg.Links
 	n.converge()
@@ -352,14 +366,21 @@ func (n *Node) loop(ctx context.Context) error {
 		case <-expire.C:
 			n.expire()
 		case err := <-n.errs:
+			n.end()
 			return err
 		case <-ctx.Done():
-			n.takeLocal()
-			n.step(Event{Kind: EventFlush})
-			n.step(Event{Kind: EventDown})
+			n.end()
 			return nil
 		}
 	}
+}
+
+// end sends what is queued, lets go of packets that are held back, and takes the
+// demotion back.
+func (n *Node) end() {
+	n.takeLocal()
+	n.step(Event{Kind: EventFlush})
+	n.step(Event{Kind: EventDown})
 }
 
 // greetTime is how long a node waits at its start for others of this library to

@@ -51,7 +51,7 @@ func (n *Node) Flush(ctx context.Context) error {
 func (n *Node) receive(b *batch) {
 	for i := range b.packets[:b.n] {
 		p := &b.packets[i]
-		if n.converger != nil && len(p.Data) >= headerLen && p.TTL == 255 {
+		if n.converger != nil && len(p.Data) >= headerLen && n.session.admit(p) == nil {
 			n.converged(n.converger.Received(time.Now(), [16]byte(p.Data[4:])))
 		}
 		n.step(Event{Kind: EventPacket, Packet: *p})
@@ -82,12 +82,17 @@ func (n *Node) converge() {
 
 // converged does what the converger has found out.
 func (n *Node) converged(out ConvergeOutput) {
+	var failed netip.Addr // there is no room for the next one, either, and each may have to wait for that
 	for _, m := range out.Messages {
+		if m.Dst == failed {
+			continue
+		}
 		if err := n.cfg.Side.WritePacket(m.Dst, m.Data); err != nil && !errors.Is(err, net.ErrClosed) {
 			n.sendFailed(m.Dst, err)
+			failed = m.Dst
 		}
 	}
-	n.resend = append(n.resend, out.Resend...)
+	n.resend = append(n.resend, out.Resend[:min(len(out.Resend), max(repairLimit-len(n.resend), 0))]...)
 	if out.Resync {
 		n.step(Event{Kind: EventResync})
 	}
@@ -107,17 +112,19 @@ const (
 
 // repair sends states again, as many as a peer can take in now.
 func (n *Node) repair() {
-	if len(n.resend) == 0 {
+	now := time.Now()
+	if len(n.resend) == 0 || now.Before(n.repairAt) {
 		return
 	}
-	if !n.converger.Behind(time.Now()) {
+	if !n.converger.Behind(now) {
 		burst := n.resend[:min(repairBurst, len(n.resend))]
 		for _, id := range burst {
 			n.step(Event{Kind: EventResend, ID: id})
 		}
-		n.resend = n.resend[len(burst):min(len(n.resend), repairLimit)]
+		n.resend = n.resend[len(burst):]
 	}
-	n.repairTimer.set(time.Now().Add(repairPause))
+	n.repairAt = now.Add(repairPause)
+	n.repairTimer.set(n.repairAt)
 }
 
 // repairPause is the time between two bursts.
@@ -136,9 +143,12 @@ func (n *Node) takeEvent(ev localEvent) {
 	switch ev.kind {
 	case EventInsert:
 		if !n.cfg.Store.Get(now, ev.id, &n.scratch) {
-			return // it is gone again
+			break // it is gone again; its packet may wait to be released
 		}
 		e.State = &n.scratch
+		if n.converger != nil {
+			n.converger.Inserted(ev.id)
+		}
 		n.observe(ChangeInsert, true, &n.scratch)
 	case EventUpdate:
 		if n.watched.Load() && n.cfg.Store.Get(now, ev.id, &n.scratch) {
@@ -191,7 +201,11 @@ func (n *Node) expire() {
 		return
 	}
 	n.expired = n.expired[:0]
-	x.Expire(time.Now(), func(id StateID) { n.expired = append(n.expired, id) })
+	for range expireRounds {
+		if x.Expire(time.Now(), func(id StateID) { n.expired = append(n.expired, id) }) < ExpireBatch {
+			break
+		}
+	}
 	for _, id := range n.expired {
 		n.takeEvent(localEvent{kind: EventDelete, id: id, expired: true})
 	}

@@ -91,7 +91,7 @@ const (
 type gaps struct {
 	expect  uint64 // the number after the highest one seen
 	missing []gap  // in order
-	lost    uint64 // frames that were missing in all
+	lost    uint64 // frames that were missing for longer than reordering explains
 }
 
 type gap struct {
@@ -121,12 +121,24 @@ func (g *gaps) until(now time.Time, n uint64) bool {
 	}
 	s := span{g.expect, n - 1}
 	g.expect = n
-	g.lost += s.to - s.from + 1
 	if len(g.missing) == maxSpans {
+		g.lost += s.to - s.from + 1
 		return false
 	}
 	g.missing = append(g.missing, gap{span: s, due: now.Add(nackGrace)})
 	return true
+}
+
+// maxEarly is by how many frames a hello may be late.
+const maxEarly = 1 << 16
+
+// doubt takes the peer's own word that n is the next frame. Anybody on the link can
+// make one with a number that the peer never gave, and all that are lost before
+// that would go unnoticed.
+func (g *gaps) doubt(n uint64) {
+	if g.expect > n && g.expect-n > maxEarly {
+		*g = gaps{expect: n, lost: g.lost - min(g.lost, g.expect-n-1)}
+	}
 }
 
 // fill takes a span out of what is missing.
@@ -164,6 +176,9 @@ func (g *gaps) ask(now time.Time, spans []span) ([]span, bool) {
 	})
 	for i := range g.missing {
 		if m := &g.missing[i]; !now.Before(m.due) && len(spans) < maxSpans {
+			if m.tries == 0 {
+				g.lost += m.to - m.from + 1
+			}
 			spans = append(spans, m.span)
 			m.tries++
 			m.due = now.Add(nackAgain)

@@ -129,23 +129,24 @@ func TestGapsAreBounded(t *testing.T) {
 }
 
 func TestGraveyardIsBounded(t *testing.T) {
-	var g graveyard
+	const limit = 1000
+	g := graveyard{limit: limit}
 	now := time.Unix(1e9, 0)
 	id := func(n int) StateID { return StateID{uint64(n), 7} }
-	for n := range graveLimit + 100 {
+	for n := range limit + 100 {
 		g.bury(now.Add(time.Duration(n)), id(n), false)
 	}
-	if _, ok := g.graves[id(99)]; ok || g.n != graveLimit || len(g.graves) != graveLimit {
+	if _, ok := g.graves[id(99)]; ok || g.n != limit || len(g.graves) != limit {
 		t.Errorf("%d graves, the oldest known: %v", g.n, ok)
 	}
-	if i, ok := g.graves[id(graveLimit)]; !ok || !g.order[i].at.Equal(now.Add(graveLimit)) {
+	if i, ok := g.graves[id(limit)]; !ok || !g.order[i].at.Equal(now.Add(limit)) {
 		t.Errorf("removed at %v, %v", g.order[i].at, ok)
 	}
 	g.forget(id(200))
 	if _, ok := g.graves[id(200)]; ok {
 		t.Error("forgotten, and known")
 	}
-	g.bury(now.Add(graveAge+2*graveLimit), id(-1), false)
+	g.bury(now.Add(graveAge+2*limit), id(-1), false)
 	if len(g.graves) != 1 || g.n != 1 {
 		t.Errorf("%d graves (%d), want 1: the others are too old", len(g.graves), g.n)
 	}

@@ -232,7 +232,7 @@ func TestBetterRemoved(t *testing.T) {
 		} {
 			r.packet(packetWith(d, 0, fill))
 			r.sleep(time.Second)
-			s := script{t: t, r: r}
+			s := scripted{t: t, r: r}
 			if sent := r.take(); len(sent) != 1 || s.frame(sent[0]) != "[DEL_C p1]" || r.store.Len() != 0 {
 				t.Errorf("%v: %s of what was removed: sent %x, %d states", d, what, sent, r.store.Len())
 			}

@@ -118,11 +118,12 @@ func (s *Session) resend(id StateID) {
 	if !s.up {
 		return
 	}
-	if s.store.Get(s.now, id, &s.out) && !s.hidden(&s.out) {
+	switch there := s.store.Get(s.now, id, &s.out); {
+	case !there:
+		s.requeue(s.entries.get(id), qDelC)
+	case !s.hidden(&s.out): // else it is nobody's business, and may live on elsewhere
 		s.asked(id)
-		return
 	}
-	s.requeue(s.entries.get(id), qDelC)
 }
 
 // clear tells the peers that our states are gone (pfsync_clear_states).

@@ -2,10 +2,7 @@ package pfsync_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,20 +11,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gocarp/gocarp/internal/script"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
-var rewriteScripts = flag.Bool("rewrite", false, "rewrite the expectations of testdata/script")
-
 // TestSessionScripts runs testdata/script: rows of the event tables, each a session
-// with an empty table and what happens to it. A row starts with "# " and its name, then
+// with an empty table and what happens to it; see package script. Its lines are
 //
 //	new DIALECT WORDS      a session that is up and has no bulk update outstanding;
 //	                       with "boot" it is not up. Other words: exact, defer, filter,
 //	                       maxupd=N, mtu=N, limit=N, deadline=D, interval=D, burst=N,
 //	                       slices=N, map=THEIRS:OURS, known=NAME, states=N, and
 //	                       "count" to show how many states are in an UPD, not which
-//	TIME EVENT WORDS       an event so many seconds after the start
+//	TIME EVENT WORDS       an event
 //	> OUTCOME              what the session wanted, "@T" if it was a timer's doing
 //
 // States are written as their number, with a "p" before it if a peer has made them;
@@ -41,32 +37,7 @@ var rewriteScripts = flag.Bool("rewrite", false, "rewrite the expectations of te
 //	  INS_ACK N, UPD_REQ N|all, DEL_C N, CLR us|them [IF], BUS start|end [ENDTIME]
 //	states                                               shows the table
 func TestSessionScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/script/session-*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got bytes.Buffer
-		for row := range strings.SplitAfterSeq(string(text), "\n\n") {
-			name, _, _ := strings.Cut(strings.TrimPrefix(row, "# "), "\n")
-			t.Run(filepath.Base(file)+"/"+name, func(t *testing.T) {
-				out := runScript(t, row)
-				got.WriteString(out)
-				if diff := cmp.Diff(row, out); diff != "" && !*rewriteScripts {
-					t.Errorf("-want +got:\n%s", diff)
-				}
-			})
-		}
-		if *rewriteScripts {
-			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	script.Run(t, "testdata/script/session-*.txt", runScript)
 }
 
 // wantScript runs rows that stand in a test. DIALECT in it is each of dialects.
@@ -90,12 +61,12 @@ const (
 	scriptThem = 2 // a peer's
 )
 
-// A script is a row that runs.
-type script struct {
+// A scripted is the session of a row.
+type scripted struct {
 	t        *testing.T
 	r        *replayed
 	start    time.Time
-	out      strings.Builder
+	out      script.Outcome
 	was      pfsync.Stats
 	demotion int
 	count    bool
@@ -103,38 +74,23 @@ type script struct {
 
 func runScript(t *testing.T, row string) string {
 	t.Helper()
-	s := &script{t: t}
-	for line := range strings.Lines(row) {
-		f := strings.Fields(line)
-		if len(f) > 0 && f[0] == ">" {
-			continue
-		}
-		s.out.WriteString(line)
-		switch {
-		case len(f) == 0 || f[0] == "#":
-		case f[0] == "new":
-			s.begin(f[1], f[2:])
-		default:
-			sec, err := strconv.ParseFloat(f[0], 64)
-			if err != nil {
-				t.Fatalf("%q: %v", line, err)
-			}
-			s.until(s.start.Add(time.Duration(sec * float64(time.Second))))
-			s.event(f[1], f[2:])
-		}
-	}
-	return s.out.String()
+	s := &scripted{t: t}
+	return script.Row(t, row, s.begin, func(at time.Duration, words []string, out script.Outcome) {
+		s.out = out
+		s.until(s.start.Add(at))
+		s.event(words[0], words[1:])
+	})
 }
 
 // begin makes the session.
-func (s *script) begin(dialect string, words []string) {
-	d, err := pfsync.ParseDialect(dialect)
+func (s *scripted) begin(words []string) {
+	d, err := pfsync.ParseDialect(words[0])
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	cfg := pfsync.Config{Dialect: d, HostID: scriptUs}
 	boot, states := false, 0
-	for _, w := range words {
+	for _, w := range words[1:] {
 		k, v, _ := strings.Cut(w, "=")
 		n, _ := strconv.Atoi(v)
 		switch k {
@@ -191,7 +147,7 @@ func (s *script) begin(dialect string, words []string) {
 }
 
 // until runs the timers before a time.
-func (s *script) until(at time.Time) {
+func (s *scripted) until(at time.Time) {
 	for d := s.r.out.Deadline; !d.IsZero() && !d.After(at); d = s.r.out.Deadline {
 		s.r.now = d
 		s.step(pfsync.Event{Kind: pfsync.EventTimer}, fmt.Sprintf("@%.3f ", d.Sub(s.start).Seconds()))
@@ -201,7 +157,7 @@ func (s *script) until(at time.Time) {
 
 // step steps the session and shows the outcome. A timer's that is nothing but
 // another timer is left out.
-func (s *script) step(ev pfsync.Event, when string) {
+func (s *scripted) step(ev pfsync.Event, when string) {
 	s.r.step(ev)
 	var what []string
 	for _, b := range s.r.take() {
@@ -235,11 +191,11 @@ func (s *script) step(ev pfsync.Event, when string) {
 	if d := s.r.out.Deadline; !d.IsZero() {
 		next = fmt.Sprintf("next %.3f", d.Sub(s.start).Seconds())
 	}
-	fmt.Fprintf(&s.out, "> %s%s, %s\n", when, strings.Join(what, ", "), next)
+	s.out("%s%s, %s", when, strings.Join(what, ", "), next)
 }
 
 // frame is a frame in words.
-func (s *script) frame(b []byte) string {
+func (s *scripted) frame(b []byte) string {
 	f, err := pfsync.Parse(s.r.cfg.Dialect, b)
 	if err != nil {
 		s.t.Fatalf("%x: %v", b, err)
@@ -260,7 +216,7 @@ func (s *script) frame(b []byte) string {
 	return "[" + strings.Join(secs, "; ") + "]"
 }
 
-func (s *script) message(sec pfsync.Section, msg []byte) string {
+func (s *scripted) message(sec pfsync.Section, msg []byte) string {
 	var (
 		id  pfsync.StateID
 		upd pfsync.UpdC
@@ -306,7 +262,7 @@ func scriptID(id pfsync.StateID) string {
 	return fmt.Sprint("p", id.ID)
 }
 
-func (s *script) id(w string) pfsync.StateID {
+func (s *scripted) id(w string) pfsync.StateID {
 	n, theirs := strings.CutPrefix(w, "p")
 	v, err := strconv.ParseUint(n, 10, 64)
 	if err != nil {
@@ -319,7 +275,7 @@ func (s *script) id(w string) pfsync.StateID {
 }
 
 // state is a state as the words want it.
-func (s *script) state(id pfsync.StateID, words []string) pfsync.State {
+func (s *scripted) state(id pfsync.StateID, words []string) pfsync.State {
 	has := func(w string) bool { return slices.Contains(words, w) }
 	st := testState(id)
 	if has("udp") {
@@ -350,7 +306,7 @@ func (s *script) state(id pfsync.StateID, words []string) pfsync.State {
 }
 
 // insert puts a state into the table.
-func (s *script) insert(n uint64, words []string) pfsync.State {
+func (s *scripted) insert(n uint64, words []string) pfsync.State {
 	st := s.state(pfsync.StateID{ID: n, CreatorID: scriptUs}, words)
 	if err := s.r.store.Insert(s.r.now, &st, nil); err != nil {
 		s.t.Fatal(err)
@@ -358,7 +314,7 @@ func (s *script) insert(n uint64, words []string) pfsync.State {
 	return st
 }
 
-func (s *script) event(what string, words []string) {
+func (s *scripted) event(what string, words []string) {
 	word := func(i int) string {
 		if i < len(words) {
 			return words[i]
@@ -423,7 +379,7 @@ func (s *script) event(what string, words []string) {
 }
 
 // packet is a frame of a peer's.
-func (s *script) packet(words []string) pfsync.Packet {
+func (s *scripted) packet(words []string) pfsync.Packet {
 	w := pfsync.NewWriter(s.r.cfg.Dialect, s.r.cfg.Format, 9000)
 	for len(words) > 0 {
 		msg := words
@@ -437,7 +393,7 @@ func (s *script) packet(words []string) pfsync.Packet {
 	return pfsync.Packet{Data: bytes.Clone(w.Bytes()), TTL: 255}
 }
 
-func (s *script) write(w *pfsync.Writer, action string, words []string) {
+func (s *scripted) write(w *pfsync.Writer, action string, words []string) {
 	switch action {
 	case "CLR":
 		m := pfsync.Clr{CreatorID: map[string]uint32{"us": scriptUs, "them": scriptThem}[words[0]]}
@@ -478,7 +434,7 @@ func (s *script) write(w *pfsync.Writer, action string, words []string) {
 }
 
 // states shows the table.
-func (s *script) states() {
+func (s *scripted) states() {
 	var list []string
 	for st := range s.r.store.States(s.r.now) {
 		text := fmt.Sprintf("%s %d:%d", scriptID(st.StateID), st.Src.State, st.Dst.State)
@@ -491,5 +447,5 @@ func (s *script) states() {
 	if len(list) == 0 {
 		list = append(list, "none")
 	}
-	fmt.Fprintf(&s.out, "> %s\n", strings.Join(list, ", "))
+	s.out("%s", strings.Join(list, ", "))
 }

@@ -183,7 +183,7 @@ new DIALECT
 			w.UpdC(&pfsync.UpdC{StateID: pfsync.StateID{ID: id, CreatorID: scriptThem}})
 		}
 		r.step(pfsync.Event{Kind: pfsync.EventPacket, Packet: pfsync.Packet{Data: w.Bytes(), TTL: 255}})
-		s := script{t: t, r: r}
+		s := scripted{t: t, r: r}
 		if sent := r.take(); len(sent) != 1 || s.frame(sent[0]) != want {
 			t.Errorf("%v: sent %x, want %s", d, sent, want)
 		}

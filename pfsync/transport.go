@@ -40,7 +40,8 @@ type Packet struct {
 //
 // Every other error of ReadPackets ends the one that reads: a transport that can
 // wait for its interface to return does so inside ReadPackets. An error of
-// WritePackets is the loss of what was not sent, and nothing more.
+// WritePackets is the loss of what was not sent, and nothing more. It must not wait
+// for long: a node does nothing else meanwhile, and does not even end.
 type Transport interface {
 	ReadPackets(p []Packet) (int, error)
 	WritePackets(dst netip.Addr, payloads [][]byte) (int, error) // must not keep payloads
