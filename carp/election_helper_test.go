@@ -2,7 +2,6 @@ package carp_test
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,29 +32,17 @@ type capturedPacket struct {
 // file.
 func readFrames(t *testing.T, name string) []capturedPacket {
 	t.Helper()
-	f, err := os.Open(name)
+	packets, err := pcap.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	}
-	if err != nil {
+	} else if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	r, err := pcap.NewReader(f)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
 	var frames []capturedPacket
-	for {
-		p, err := r.Next()
-		if err == io.EOF {
-			return frames
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+	for _, p := range packets {
 		if packet, ok := parse(p.Data); ok {
 			frames = append(frames, capturedPacket{p.Time, packet})
 		}
 	}
+	return frames
 }

@@ -1,103 +1,43 @@
 package carp
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/gocarp/gocarp/internal/script"
 )
 
-var rewrite = flag.Bool("rewrite", false, "rewrite the expectations of testdata/script")
-
 // TestScripts runs testdata/script: rows of the event tables, each a machine and
-// what happens to it. A row starts with "# " and its name, then
+// what happens to it; see package script. Its lines are
 //
 //	new DIALECT WORDS      a machine; words as for config, and v4, v6, linger=D
-//	TIME EVENT WORDS       an event so many seconds after the start
-//	> OUTCOME              what the machine wanted
+//	TIME EVENT WORDS       an event
 //
-// where TIME is "+S" for so long after the event before. Events: up, down, timer,
-// link up|unknown|down, allow on|off, advert BASE/SKEW [demote=N] [v6] [lower],
-// demote N, force STATE, config WORDS, key, addrs [v4] [v6] [added], refused, stall.
+// Events: up, down, timer, link up|unknown|down, allow on|off, advert BASE/SKEW
+// [demote=N] [v6] [lower], demote N, force STATE, config WORDS, key, addrs [v4] [v6]
+// [added], refused, stall.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/script/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got bytes.Buffer
-		for row := range strings.SplitAfterSeq(string(text), "\n\n") {
-			name, _, _ := strings.Cut(strings.TrimPrefix(row, "# "), "\n")
-			t.Run(filepath.Base(file)+"/"+name, func(t *testing.T) {
-				out := runRow(t, row)
-				got.WriteString(out)
-				if diff := cmp.Diff(row, out); diff != "" && !*rewrite {
-					t.Errorf("-want +got:\n%s", diff)
-				}
-			})
-		}
-		if *rewrite {
-			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// runRow runs the commands of a row and returns it with the outcomes.
-func runRow(t *testing.T, row string) string {
-	t.Helper()
-	var (
-		out   strings.Builder
-		m     *Machine
-		start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		now   = start
-	)
-	for line := range strings.Lines(row) {
-		f := strings.Fields(line)
-		if len(f) > 0 && f[0] == ">" {
-			continue
-		}
-		out.WriteString(line)
-		switch {
-		case len(f) == 0 || f[0] == "#":
-		case f[0] == "new":
-			d, err := ParseDialect(f[1])
+	script.Run(t, "testdata/script/*.txt", func(t *testing.T, row string) string {
+		var m *Machine
+		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		return script.Row(t, row, func(ws []string) {
+			d, err := ParseDialect(ws[0])
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg, fam := words(t, Config{VHID: 1, Dialect: d}, f[2:])
+			cfg, fam := words(t, Config{VHID: 1, Dialect: d}, ws[1:])
 			if err := cfg.Validate(); err != nil {
 				t.Fatal(err)
 			}
 			m = NewMachine(cfg, fam)
-		default:
-			at, from := strings.CutPrefix(f[0], "+")
-			sec, err := strconv.ParseFloat(at, 64)
-			if err != nil {
-				t.Fatalf("%q: %v", line, err)
-			}
-			if !from {
-				now = start
-			}
-			now = now.Add(time.Duration(sec * float64(time.Second)))
-			o := m.Step(now, event(t, m, f[1:]))
-			fmt.Fprintf(&out, "> %s\n", outcome(o, start))
-		}
-	}
-	return out.String()
+		}, func(at time.Duration, ws []string, out script.Outcome) {
+			out("%s", outcome(m.Step(start.Add(at), event(t, m, ws)), start))
+		})
+	})
 }
 
 // words applies configuration words to c.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,27 +51,16 @@ type captured struct {
 // readCapture returns the pfsync packets of a capture of Ethernet.
 func readCapture(t *testing.T, file string) (out []captured) {
 	t.Helper()
-	f, err := os.Open(file)
+	packets, err := pcap.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	r, err := pcap.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		p, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range packets {
 		if payload, ok := ofEthernet(p.Data); ok {
-			out = append(out, captured{bytes.Clone(payload), p.Data[6] == 0x52})
+			out = append(out, captured{payload, p.Data[6] == 0x52})
 		}
 	}
+	return out
 }
 
 // ofEthernet is the pfsync payload of a frame.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"net/netip"
 	"os"
@@ -251,28 +250,17 @@ type sentFrame struct {
 // with prefix.
 func sentBy(t *testing.T, file, prefix string) []sentFrame {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcap.NewReader(f)
+	packets, err := pcap.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var sent []sentFrame
-	for {
-		p, err := r.Next()
-		if err == io.EOF {
-			return sent
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range packets {
 		if len(p.Data) > 34 && strings.HasPrefix(hex.EncodeToString(p.Data[6:12]), prefix) && p.Data[23] == pfsync.ProtocolNumber {
-			sent = append(sent, sentFrame{p.Time, bytes.Clone(packetOf(t, p.Data).Data)})
+			sent = append(sent, sentFrame{p.Time, packetOf(t, p.Data).Data})
 		}
 	}
+	return sent
 }
 
 // recorded is a time in a recording.

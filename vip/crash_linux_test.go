@@ -11,15 +11,7 @@ import (
 // A killed process loses its addresses by the kernel's clock, in every mode.
 func TestKilledProcessLosesItsAddresses(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		mode       Mode
-		link       string
-		free, held []string
-	}{
-		{RealMAC, "lan", own, both},
-		{VirtualMAC, "lan-07", []string{}, held},
-		{RewrittenMAC, "lan", own, both},
-	} {
+	for _, tt := range modes {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
@@ -82,11 +74,7 @@ func TestSweepMacvlan(t *testing.T) {
 // next start finds nothing that it cannot remove.
 func TestKilledInSilence(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		mode Mode
-		link string
-		free []string
-	}{{RealMAC, "lan", own}, {VirtualMAC, "lan-07", []string{}}, {RewrittenMAC, "lan", own}} {
+	for _, tt := range modes {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			t.Parallel()
 			netns.Require(t, "ping")

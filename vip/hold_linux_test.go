@@ -15,15 +15,7 @@ import (
 
 func TestAcquireRelease(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		mode       Mode
-		link       string
-		free, held []string
-	}{
-		{RealMAC, "lan", own, both},
-		{VirtualMAC, "lan-07", []string{}, held},
-		{RewrittenMAC, "lan", own, both},
-	} {
+	for _, tt := range modes {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			t.Parallel()
 			netns.Require(t, "ping")
@@ -236,11 +228,7 @@ func TestSetAddresses(t *testing.T) {
 // A daemon that is started a second time by mistake does no harm to the first.
 func TestStartedTwice(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		mode Mode
-		link string
-		held []string
-	}{{RealMAC, "lan", both}, {VirtualMAC, "lan-07", held}, {RewrittenMAC, "lan", both}} {
+	for _, tt := range modes {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)

@@ -193,6 +193,18 @@ var (
 	both = slices.Sorted(slices.Values(append(slices.Clone(own), held...)))
 )
 
+// modes are all modes, with the link that they put the addresses on and what that
+// has without and with them.
+var modes = []struct {
+	mode       Mode
+	link       string
+	free, held []string
+}{
+	{RealMAC, "lan", own, both},
+	{VirtualMAC, "lan-07", []string{}, held},
+	{RewrittenMAC, "lan", own, both},
+}
+
 func (b *bench) wantAddrs(what, ifname string, want []string) {
 	b.t.Helper()
 	if got := b.addrs(ifname); !slices.Equal(got, want) {

@@ -16,11 +16,7 @@ import (
 
 func TestRepair(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		mode Mode
-		link string
-		held []string
-	}{{RealMAC, "lan", both}, {VirtualMAC, "lan-07", held}, {RewrittenMAC, "lan", both}} {
+	for _, tt := range modes {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/internal/rawip"
 )
 
 // A Config says what [Listen] opens. All but Interface may be left out.
@@ -48,7 +49,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Groups = slices.Clone(c.Groups)
 	for i, g := range c.Groups {
-		if c.Groups[i] = plain(g); !g.IsMulticast() {
+		if c.Groups[i] = rawip.Plain(g); !g.IsMulticast() {
 			return c, fmt.Errorf("carpnet: %v is not a multicast group", g)
 		}
 	}

@@ -1,7 +1,6 @@
 package carpnet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/internal/netfollow"
+	"github.com/gocarp/gocarp/internal/rawip"
 )
 
 var (
@@ -19,7 +20,7 @@ var (
 )
 
 // ErrNoInterface says that the interface does not exist, or not any more.
-var ErrNoInterface = errors.New("no such network interface")
+var ErrNoInterface = netfollow.ErrNoInterface
 
 // errNotForUs is sockets' word for a packet of another interface.
 var errNotForUs = errors.New("packet of another interface")
@@ -32,11 +33,9 @@ var errNotForUs = errors.New("packet of another interface")
 // unspecified address if there is none. Packets to a peer are routed, from an
 // address that over IPv6 the kernel chooses.
 type Conn struct {
-	cfg  Config
-	sock sockets
-
-	current atomic.Pointer[iface]
-	links   chan carp.Link
+	cfg    Config
+	sock   sockets
+	follow *netfollow.Follower[carp.Link]
 
 	tryMu  sync.Mutex
 	tried  carp.Packet // what TryReadPacket reads before it knows if it is for us
@@ -50,7 +49,7 @@ type Conn struct {
 type sockets interface {
 	// attach binds to an interface, instead of the one before, which may be gone
 	// or be the same one. It is not called concurrently with itself.
-	attach(*iface) error
+	attach(*netfollow.Interface) error
 
 	// read waits for a packet, whatever it is, until close is called. tryRead
 	// does not wait. The error is ParseFrame's, errNotForUs or the kernel's.
@@ -58,60 +57,26 @@ type sockets interface {
 	tryRead(*carp.Packet) (bool, error)
 
 	// write sends a packet. Its addresses have no zones; Src may be invalid.
-	write(carp.Packet, *iface) error
+	write(carp.Packet, *netfollow.Interface) error
 
 	close() error
 }
 
-// newConn makes a Conn of sockets and the first look at their interface. watch
-// runs until its context is done and reports changes. The sockets are closed if
-// there is an error.
-func newConn(cfg Config, sock sockets, first iface, watch func(context.Context, func(iface))) (*Conn, error) {
-	if err := sock.attach(&first); err != nil {
+// newConn makes a Conn of sockets and the watch of their interface, which it closes
+// if there is an error.
+func newConn(cfg Config, sock sockets, w *netfollow.Watcher) (*Conn, error) {
+	c := &Conn{cfg: cfg, sock: sock, closed: make(chan struct{})}
+	var err error
+	if c.follow, err = netfollow.Follow(w, linkOf, sock.attach); err != nil {
 		sock.close()
 		return nil, fmt.Errorf("carpnet: %s: %w", cfg.Interface, err)
 	}
-	c := &Conn{cfg: cfg, sock: sock, links: make(chan carp.Link, 1), closed: make(chan struct{})}
-	first.next = make(chan struct{})
-	c.current.Store(&first)
-	c.links <- first.link
-
-	ctx, cancel := context.WithCancel(context.Background())
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		watch(ctx, c.update)
-	}()
 	c.close = sync.OnceValue(func() error {
 		close(c.closed)
-		cancel()
-		<-watched
+		c.follow.Stop()
 		return sock.close()
 	})
 	return c, nil
-}
-
-// update publishes what the watcher sees. An interface that cannot be attached
-// to is as good as none; the next thing that happens to it is the next try.
-func (c *Conn) update(now iface) {
-	old := c.current.Load()
-	if now.index != 0 && now.index != old.index {
-		if err := c.sock.attach(&now); err != nil {
-			c.cfg.Logger.Error("carpnet: cannot use the interface", "interface", c.cfg.Interface, "index", now.index, "err", err)
-			now = iface{link: carp.LinkDown}
-		}
-	}
-	now.next = make(chan struct{})
-	c.current.Store(&now)
-	close(old.next)
-
-	if now.link != old.link {
-		select {
-		case <-c.links: // nobody saw that one
-		default:
-		}
-		c.links <- now.link
-	}
 }
 
 // Links delivers the state of the link: first the one found by [Listen], then
@@ -120,23 +85,23 @@ func (c *Conn) update(now iface) {
 //
 // On Linux the link is up or down. Elsewhere only the administrative state is
 // known, and looked at once a second: the link is down, or unknown.
-func (c *Conn) Links() <-chan carp.Link { return c.links }
+func (c *Conn) Links() <-chan carp.Link { return c.follow.Links() }
 
 // ReadPacket waits for a packet that an IP stack would deliver to CARP, to one
 // of the groups or of the interface's addresses. While there is no interface it
 // waits for its return.
 func (c *Conn) ReadPacket(p *carp.Packet) error {
 	for {
-		before := c.current.Load()
+		before := c.follow.Now()
 		err := c.sock.read(p)
 		if c.isClosed() {
 			return c.errClosed()
 		}
 		if errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) {
 			// The socket has lost its interface. If it was attached to another one
-			// since, before is out of date and its next is closed.
+			// since, before is out of date and says that it changed.
 			select {
-			case <-before.next:
+			case <-before.Changed():
 			case <-c.closed:
 			}
 			continue
@@ -175,7 +140,7 @@ func (c *Conn) TryReadPacket(p *carp.Packet) (bool, error) {
 // take judges and counts what was read with err. It reports true for a packet
 // to hand on; an error means that the socket is of no more use.
 func (c *Conn) take(p *carp.Packet, err error) (bool, error) {
-	i := c.current.Load()
+	i := c.follow.Now()
 	switch {
 	case err == errNotForUs:
 		c.notForUs.Add(1)
@@ -184,11 +149,11 @@ func (c *Conn) take(p *carp.Packet, err error) (bool, error) {
 	case errors.Is(err, syscall.ENETDOWN): // once when it goes down; the socket lives on
 	case err != nil:
 		return false, fmt.Errorf("carpnet: receiving on %s: %w", c.cfg.Interface, err)
-	case i.index == 0 || !slices.Contains(c.cfg.Groups, p.Dst) && !slices.Contains(i.addrs, p.Dst):
+	case i.Index == 0 || !slices.Contains(c.cfg.Groups, p.Dst) && !slices.Contains(i.Addrs, p.Dst):
 		c.notForUs.Add(1)
 	default:
 		c.received.Add(1)
-		p.IfIndex = i.index
+		p.IfIndex = i.Index
 		return true, nil
 	}
 	return false, nil
@@ -202,10 +167,10 @@ func (c *Conn) WritePacket(p carp.Packet) error {
 	if c.isClosed() {
 		return c.errClosed()
 	}
-	i := c.current.Load()
+	i := c.follow.Now()
 	err := ErrNoInterface
-	if i.index != 0 {
-		p.Src, p.Dst = plain(p.Src), plain(p.Dst)
+	if i.Index != 0 {
+		p.Src, p.Dst = rawip.Plain(p.Src), rawip.Plain(p.Dst)
 		err = c.sock.write(p, i)
 	}
 	switch {
@@ -243,13 +208,4 @@ type Stats struct {
 // Stats returns the counters.
 func (c *Conn) Stats() Stats {
 	return Stats{Received: c.received.Load(), Malformed: c.malformed.Load(), NotForUs: c.notForUs.Load()}
-}
-
-// errno reduces an error of the net packages to the kernel's, which says it all.
-func errno(err error) error {
-	var e syscall.Errno
-	if errors.As(err, &e) {
-		return e
-	}
-	return err
 }

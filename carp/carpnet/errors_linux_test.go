@@ -2,16 +2,14 @@ package carpnet
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 )
 
 func TestListenErrors(t *testing.T) {
@@ -37,13 +35,10 @@ func TestListenErrors(t *testing.T) {
 	listen(t, lab.NS("a"), Config{Interface: "lo", RawIP: true}) // raw IP takes any link
 }
 
-// childEnv tells the test binary that it is the child of TestNoPrivilege.
-const childEnv = "CARPNET_TEST_UNPRIVILEGED"
-
 func childWithoutPrivilege() {
 	for _, raw := range []bool{false, true} {
-		_, err := Listen(Config{Interface: os.Getenv(childEnv), RawIP: raw})
-		os.Stdout.WriteString(strings.Join([]string{errString(err), errString(errors.Unwrap(err))}, "|") + "\n")
+		_, err := Listen(Config{Interface: "lan", RawIP: raw})
+		fmt.Printf("%v|%v\n", err, errors.Unwrap(err))
 		if !errors.Is(err, os.ErrPermission) {
 			os.Exit(1)
 		}
@@ -51,42 +46,13 @@ func childWithoutPrivilege() {
 	os.Exit(0)
 }
 
-func errString(err error) string {
-	if err == nil {
-		return "no error"
-	}
-	return err.Error()
-}
-
 func TestNoPrivilege(t *testing.T) {
 	t.Parallel()
-	a, _, _ := pair(t)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"=lan")
-	var out strings.Builder
-	cmd.Stdout = &out
-
-	started := make(chan error)
-	go func() {
-		// Root gets back on exec what is in the bounding set, so take it out there.
-		// The thread is never unlocked, and ends with the goroutine.
-		runtime.LockOSThread()
-		var err error
-		a.Do(func() {
-			if err = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_RAW, 0, 0, 0); err == nil {
-				err = cmd.Start()
-			}
-		})
-		started <- err
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	err := cmd.Wait()
+	a, _, _ := nettest.Pair(t)
 	want := "carpnet: opening a packet socket on lan needs CAP_NET_RAW: operation not permitted|operation not permitted\n" +
 		"carpnet: opening a raw IP socket for lan needs CAP_NET_RAW: operation not permitted|operation not permitted\n"
-	if err != nil || out.String() != want {
-		t.Errorf("child: %v\n got %s\nwant %s", err, out.String(), want)
+	if got := nettest.Unprivileged(t, a); got != want {
+		t.Errorf("child:\n got %s\nwant %s", got, want)
 	}
 }
 

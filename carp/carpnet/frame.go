@@ -8,6 +8,7 @@ import (
 
 	"github.com/gocarp/gocarp/carp"
 	"github.com/gocarp/gocarp/internal/inet"
+	"github.com/gocarp/gocarp/internal/rawip"
 )
 
 // Why a frame is no CARP packet that an IP stack would deliver.
@@ -37,8 +38,6 @@ const (
 	// DefaultTOS is the IPv4 TOS and IPv6 traffic class of adverts, DSCP 56, as
 	// FreeBSD sends them. OpenBSD has 0x10 and 0.
 	DefaultTOS = 0xe0
-
-	ttl = 255
 )
 
 // ParseFrame decodes an Ethernet frame as far as the link and IP layers of a
@@ -86,10 +85,10 @@ func ParseFrame(b []byte, p *carp.Packet) error {
 // the unspecified address. It fails if p.Dst is no group.
 func AppendFrame(b []byte, p *carp.Packet, tos uint8, id uint16) ([]byte, error) {
 	ip := inet.IP{
-		Src:      plain(p.Src),
-		Dst:      plain(p.Dst),
+		Src:      rawip.Plain(p.Src),
+		Dst:      rawip.Plain(p.Dst),
 		Protocol: carp.ProtocolNumber,
-		TTL:      ttl,
+		TTL:      rawip.TTL,
 		TOS:      tos,
 		ID:       id,
 	}
@@ -107,9 +106,6 @@ func AppendFrame(b []byte, p *carp.Packet, tos uint8, id uint16) ([]byte, error)
 	b = ip.Append(b, len(p.Data))
 	return append(b, p.Data...), nil
 }
-
-// plain is a without zone and as IPv4 if it is an IPv4 address in IPv6 clothes.
-func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // groupMAC is the Ethernet address of a multicast group: RFC 1112 section 6.4,
 // RFC 2464 section 7.

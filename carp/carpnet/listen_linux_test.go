@@ -15,6 +15,7 @@ import (
 	"github.com/gocarp/gocarp/carp"
 	"github.com/gocarp/gocarp/internal/inet"
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 )
 
 var modes = map[string]bool{"packet": false, "raw": true}
@@ -23,18 +24,18 @@ func TestSendReceive(t *testing.T) {
 	for name, raw := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			ca, cb := listen(t, a, Config{RawIP: raw}), listen(t, b, Config{RawIP: raw})
-			ina, inb := read(ca), read(cb)
+			ina, inb := read(t, ca), read(t, cb)
 
-			linkLocal := strings.Split(strings.Fields(a.IP("-6 -br addr show dev lan scope link"))[2], "/")[0]
+			linkLocal := nettest.LinkLocal(a, "lan").String()
 			for _, tt := range []struct {
 				dst netip.Addr
 				src string
 			}{{carp.Group4, "192.0.2.1"}, {carp.Group6, linkLocal}} {
 				send(t, ca, carp.Packet{Dst: tt.dst, LinkSrc: vmac})
-				got := next(t, inb, tt.dst.String())
-				want := carp.Packet{Data: advert, Src: addr(tt.src), Dst: tt.dst, TTL: 255, LinkSrc: vmac, IfIndex: cb.current.Load().index}
+				got := nettest.Next(t, inb, tt.dst.String())
+				want := carp.Packet{Data: advert, Src: addr(tt.src), Dst: tt.dst, TTL: 255, LinkSrc: vmac, IfIndex: cb.follow.Now().Index}
 				if raw {
 					want.LinkSrc = carp.HardwareAddr{}
 				}
@@ -44,11 +45,11 @@ func TestSendReceive(t *testing.T) {
 			}
 			if !raw {
 				send(t, ca, carp.Packet{Dst: carp.Group4})
-				if got := next(t, inb, "own MAC"); got.LinkSrc != a.MAC("lan") {
+				if got := nettest.Next(t, inb, "own MAC"); got.LinkSrc != a.MAC("lan") {
 					t.Errorf("no LinkSrc: sent from %v, want the interface's own %x", got.LinkSrc, a.MAC("lan"))
 				}
 			}
-			none(t, ina, "the sender hears itself")
+			nettest.None(t, ina, "the sender hears itself")
 
 			// The IP memberships hold a link membership each; a packet socket has its own, too.
 			groups := strings.Join(strings.Fields(memberships(a, "lan")), " ")
@@ -68,8 +69,8 @@ func TestInjected(t *testing.T) {
 	for name, raw := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
-			in, inject := read(listen(t, a, Config{RawIP: raw})), injector(t, b, "lan")
+			a, b, _ := nettest.Pair(t)
+			in, inject := read(t, listen(t, a, Config{RawIP: raw})), injector(t, b, "lan")
 
 			multicast := frame(t, carp.Packet{Dst: carp.Group4, Src: addr("192.0.2.2"), LinkSrc: vmac})
 			edit := func(f func(b []byte)) []byte {
@@ -102,16 +103,12 @@ func TestInjected(t *testing.T) {
 				{"UDP", edit(func(b []byte) { b[23] = 17 }), nil},
 			} {
 				inject(tt.frame)
-				if tt.want == nil {
-					none(t, in, tt.name)
-				} else if p := next(t, in, tt.name); !tt.want(p) {
-					t.Errorf("%s: got %+v", tt.name, p)
-				}
+				nettest.Want(t, in, tt.name, tt.want)
 			}
 			// A Linux IP stack takes this one, OpenBSD's does not.
 			inject(edit(func(b []byte) { copy(b, ours[:]) }))
 			if !raw {
-				none(t, in, "IP multicast in a frame to us alone")
+				nettest.None(t, in, "IP multicast in a frame to us alone")
 			}
 		})
 	}
@@ -127,18 +124,18 @@ func TestSourceAddress(t *testing.T) {
 			vips := []netip.Addr{addr("192.0.2.100"), addr("fe80::100")}
 			virtual := func(ip netip.Addr) bool { return ip == vips[0] || ip == vips[1] }
 			c := listen(t, a, Config{RawIP: raw, Virtual: virtual})
-			in := read(listen(t, lab.NS("b"), Config{}))
+			in := read(t, listen(t, lab.NS("b"), Config{}))
 			source := func(want string) {
 				t.Helper()
-				eventually(t, "adverts from "+want, func() bool {
+				nettest.Eventually(t, "adverts from "+want, func() bool {
 					send(t, c, carp.Packet{Dst: carp.Group4})
-					return next(t, in, "from "+want).Src == addr(want)
+					return nettest.Next(t, in, "from "+want).Src == addr(want)
 				})
 			}
 			source("0.0.0.0")
 			if !raw { // of the raw socket's 0.0.0.0 the kernel makes any address it has
 				a.Addr("lan", "192.0.2.100/32")
-				eventually(t, "the address is seen", func() bool { return len(c.current.Load().addrs) == 2 })
+				nettest.Eventually(t, "the address is seen", func() bool { return len(c.follow.Now().Addrs) == 2 })
 				source("0.0.0.0")
 			}
 			a.Addr("lan", "192.0.2.5/24", "192.0.2.6/24")
@@ -148,7 +145,7 @@ func TestSourceAddress(t *testing.T) {
 			source("192.0.2.7")
 
 			send(t, c, carp.Packet{Dst: carp.Group4, Src: addr("192.0.2.7")})
-			if p := next(t, in, "with a source of the caller's"); p.Src != addr("192.0.2.7") {
+			if p := nettest.Next(t, in, "with a source of the caller's"); p.Src != addr("192.0.2.7") {
 				t.Errorf("got source %v, want 192.0.2.7", p.Src)
 			}
 			if raw {
@@ -156,7 +153,7 @@ func TestSourceAddress(t *testing.T) {
 			}
 			a.Addr("lan", "2001:db8::7/64")
 			send(t, c, carp.Packet{Dst: carp.Group6})
-			if p := next(t, in, "IPv6"); !p.Src.IsLinkLocalUnicast() || p.Src == vips[1] {
+			if p := nettest.Next(t, in, "IPv6"); !p.Src.IsLinkLocalUnicast() || p.Src == vips[1] {
 				t.Errorf("IPv6: got source %v, want the link-local address", p.Src)
 			}
 		})
@@ -181,8 +178,8 @@ func TestUnicastRouted(t *testing.T) {
 			a.IP("-6 route add default via 2001:db8:1::1")
 
 			ca := listen(t, a, Config{RawIP: raw})
-			in := read(listen(t, b, Config{Interface: "wan", RawIP: raw}))
-			router := read(listen(t, r, Config{Interface: "lan", RawIP: raw}))
+			in := read(t, listen(t, b, Config{Interface: "wan", RawIP: raw}))
+			router := read(t, listen(t, r, Config{Interface: "lan", RawIP: raw}))
 			for _, path := range []struct{ src, dst string }{
 				{"192.0.2.2", "192.0.2.130"}, {"2001:db8:1::2", "2001:db8:2::2"},
 			} {
@@ -191,9 +188,9 @@ func TestUnicastRouted(t *testing.T) {
 					t.Errorf("got %+v, want from %s with TTL 254", p, path.src)
 				}
 			}
-			none(t, router, "the router takes what it forwards")
+			nettest.None(t, router, "the router takes what it forwards")
 
-			neighbour := strings.Split(strings.Fields(r.IP("-6 -br addr show dev lan scope link"))[2], "/")[0]
+			neighbour := nettest.LinkLocal(r, "lan").String()
 			p := deliver(t, ca, carp.Packet{Dst: addr(neighbour).WithZone("lan"), LinkSrc: vmac}, router)
 			if p.TTL != 255 || !raw && p.LinkSrc != a.MAC("lan") {
 				t.Errorf("link-local peer: got %+v, want TTL 255 from the physical MAC", p)
@@ -210,25 +207,16 @@ func TestOtherInterface(t *testing.T) {
 	for name, raw := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, lab := pair(t)
-			lab.Bridge("back", "a", "b")
-			a.Addr("back", "198.51.100.1/24", "2001:db8:b::1/64")
-			b.Addr("back", "198.51.100.2/24", "2001:db8:b::2/64")
-			b.Addr("lan", "203.0.113.9/32", "2001:db8:9::9/128")
-			a.IP("route add 203.0.113.9 via 198.51.100.2 metric 1")
-			a.IP("route add 203.0.113.9 via 192.0.2.2 metric 9")
-			a.IP("-6 route add 2001:db8:9::9 via 2001:db8:b::2 metric 1")
-			a.IP("-6 route add 2001:db8:9::9 via 2001:db8::2 metric 9")
-
+			a, b := nettest.TwoPaths(t)
 			lan, back := listen(t, a, Config{RawIP: raw}), listen(t, a, Config{Interface: "back", RawIP: raw})
-			inLAN, inBack := read(listen(t, b, Config{RawIP: raw})), read(listen(t, b, Config{Interface: "back", RawIP: raw}))
+			inLAN, inBack := read(t, listen(t, b, Config{RawIP: raw})), read(t, listen(t, b, Config{Interface: "back", RawIP: raw}))
 			for _, dst := range []netip.Addr{addr("203.0.113.9"), addr("2001:db8:9::9"), carp.Group4, carp.Group6} {
 				deliver(t, lan, carp.Packet{Dst: dst}, inLAN)
-				none(t, inBack, "sent on lan")
+				nettest.None(t, inBack, "sent on lan")
 				if dst.IsMulticast() {
 					send(t, back, carp.Packet{Dst: dst})
-					next(t, inBack, dst.String())
-					none(t, inLAN, "sent on back")
+					nettest.Next(t, inBack, dst.String())
+					nettest.None(t, inLAN, "sent on back")
 				}
 			}
 		})
@@ -238,13 +226,13 @@ func TestOtherInterface(t *testing.T) {
 // The IP sockets beside a packet socket are not read, and must not fill up.
 func TestIPSocketsReceiveNothing(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	ca, cb := listen(t, a, Config{}), listen(t, b, Config{})
-	in := read(cb)
+	in := read(t, cb)
 	ip := cb.sock.(*packetSockets).ip
 	for dst, c := range map[netip.Addr]*net.IPConn{carp.Group4: ip.c4, carp.Group6: ip.c6} {
 		send(t, ca, carp.Packet{Dst: dst})
-		next(t, in, dst.String())
+		nettest.Next(t, in, dst.String())
 		rc, err := c.SyscallConn()
 		if err != nil {
 			t.Fatal(err)
@@ -260,7 +248,7 @@ func TestTryReadPacket(t *testing.T) {
 	for name, raw := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			ca, cb := listen(t, a, Config{}), listen(t, b, Config{RawIP: raw})
 			p := carp.Packet{Data: []byte("dirty"), TTL: 3}
 			if ok, err := cb.TryReadPacket(&p); ok || err != nil || string(p.Data) != "dirty" || p.TTL != 3 {
@@ -273,7 +261,7 @@ func TestTryReadPacket(t *testing.T) {
 				inject(frame(t, carp.Packet{Dst: group, LinkSrc: vmac}))
 			}
 			found := make(map[netip.Addr]int)
-			eventually(t, "both packets queued", func() bool {
+			nettest.Eventually(t, "both packets queued", func() bool {
 				ok, err := cb.TryReadPacket(&p)
 				if err != nil {
 					t.Fatal(err)
@@ -291,7 +279,7 @@ func TestTryReadPacket(t *testing.T) {
 			}
 
 			// While a reader waits, nothing is stuck and nothing is seen twice.
-			in := read(cb)
+			in := read(t, cb)
 			const sent = 100
 			for i := range sent {
 				send(t, ca, carp.Packet{Dst: carp.Group4, Data: append([]byte{byte(i)}, advert...)})
@@ -324,7 +312,7 @@ func TestClose(t *testing.T) {
 	for name, raw := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			c, flood := listen(t, a, Config{RawIP: raw}), listen(t, b, Config{})
 
 			stop := make(chan struct{})
@@ -341,8 +329,8 @@ func TestClose(t *testing.T) {
 				}()
 			}
 			defer close(stop)
-			in := read(c)
-			next(t, in, "flood")
+			in := read(t, c)
+			nettest.Next(t, in, "flood")
 			go func() {
 				for range in {
 				}

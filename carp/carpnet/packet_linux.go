@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/internal/netfollow"
+	"github.com/gocarp/gocarp/internal/rawip"
 )
 
 // receiveBuffer is what we ask of the kernel, in octets: a second of a flood
@@ -58,16 +60,14 @@ type packetSockets struct {
 	writer        *frameWriter
 }
 
-func openPacket(cfg Config, i *iface) (*packetSockets, error) {
+func openPacket(cfg Config, index int) (*packetSockets, error) {
 	program, err := bpf.Assemble(filter)
 	if err != nil {
 		return nil, fmt.Errorf("carpnet: packet filter: %w", err)
 	}
-	conn, err := packet.Listen(&net.Interface{Index: i.index}, packet.Raw, unix.ETH_P_ALL, &packet.Config{Filter: program})
-	if err = errno(err); errors.Is(err, unix.EPERM) {
-		return nil, fmt.Errorf("carpnet: opening a packet socket on %s needs %s: %w", cfg.Interface, rawPrivilege, err)
-	} else if err != nil {
-		return nil, fmt.Errorf("carpnet: opening a packet socket on %s: %w", cfg.Interface, err)
+	conn, err := packet.Listen(&net.Interface{Index: index}, packet.Raw, unix.ETH_P_ALL, &packet.Config{Filter: program})
+	if err != nil {
+		return nil, rawip.OpenError("carpnet: opening a packet socket on "+cfg.Interface, err)
 	}
 	rc, err := conn.SyscallConn()
 	if err != nil {
@@ -105,12 +105,12 @@ func (s *ipSockets) discard() {
 
 // attach binds the same socket again. A new one would have to be opened with
 // the privileges, and in the namespace, of back then.
-func (s *packetSockets) attach(i *iface) error {
-	if i.mac == (carp.HardwareAddr{}) {
+func (s *packetSockets) attach(i *netfollow.Interface) error {
+	if i.MAC == [6]byte{} {
 		return errors.New("not an Ethernet interface; raw IP sockets would do")
 	}
 	var err error
-	if cerr := s.rc.Control(func(fd uintptr) { err = s.bind(int(fd), i.index) }); cerr != nil {
+	if cerr := s.rc.Control(func(fd uintptr) { err = s.bind(int(fd), i.Index) }); cerr != nil {
 		return cerr
 	}
 	if err != nil {
@@ -163,20 +163,20 @@ func (s *packetSockets) tryRead(p *carp.Packet) (bool, error) {
 	return true, ParseFrame(frame, p)
 }
 
-func (s *packetSockets) write(p carp.Packet, i *iface) error {
+func (s *packetSockets) write(p carp.Packet, i *netfollow.Interface) error {
 	if !p.Dst.IsMulticast() {
 		return s.ip.write(p, i)
 	}
 	if !p.Src.IsValid() {
-		p.Src = i.source(p.Dst, s.cfg.Virtual)
+		p.Src = source(i, p.Dst, s.cfg.Virtual)
 	}
 	if p.LinkSrc == (carp.HardwareAddr{}) {
-		p.LinkSrc = i.mac
+		p.LinkSrc = i.MAC
 	}
 	return s.writer.write(&p, s.cfg.TOS)
 }
 
-func (s *packetSockets) close() error { return errors.Join(errno(s.conn.Close()), s.ip.close()) }
+func (s *packetSockets) close() error { return errors.Join(rawip.Errno(s.conn.Close()), s.ip.close()) }
 
 // A frameReader reads from a packet socket without allocating, which recvfrom
 // with its address cannot.

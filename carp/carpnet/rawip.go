@@ -5,16 +5,15 @@ package carpnet
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/internal/netfollow"
+	"github.com/gocarp/gocarp/internal/rawip"
 )
 
 // rawSockets send and receive by raw IP sockets. The kernel has checked the IP
@@ -56,14 +55,14 @@ func openRaw(cfg Config) (*rawSockets, error) {
 	return s, nil
 }
 
-func (s *rawSockets) attach(i *iface) error {
+func (s *rawSockets) attach(i *netfollow.Interface) error {
 	joined, err := s.ip.attach(i)
 	if joined == 0 && err != nil {
 		return err
 	} else if err != nil {
 		s.ip.cfg.Logger.Warn("carpnet: not all groups", "interface", s.ip.cfg.Interface, "err", err)
 	}
-	s.index.Store(int64(i.index))
+	s.index.Store(int64(i.Index))
 	return nil
 }
 
@@ -111,7 +110,7 @@ func (s *rawSockets) got(in rawPacket, p *carp.Packet) error {
 	case errors.Is(in.err, errBadPacket):
 		return ErrNotCARP
 	case in.err != nil:
-		return errno(in.err)
+		return rawip.Errno(in.err)
 	case int64(in.packet.IfIndex) != s.index.Load():
 		return errNotForUs
 	}
@@ -120,7 +119,7 @@ func (s *rawSockets) got(in rawPacket, p *carp.Packet) error {
 	return nil
 }
 
-func (s *rawSockets) write(p carp.Packet, i *iface) error { return s.ip.write(p, i) }
+func (s *rawSockets) write(p carp.Packet, i *netfollow.Interface) error { return s.ip.write(p, i) }
 
 func (s *rawSockets) close() error {
 	close(s.done)
@@ -145,60 +144,21 @@ func newRawReceiver(rc syscall.RawConn, v4 bool) *rawReceiver {
 
 // receive tries to receive one packet and leaves the error in r.err, too.
 func (r *rawReceiver) receive(fd uintptr, p *carp.Packet) error {
-	n, oobn, _, from, err := unix.Recvmsg(int(fd), r.buf, r.oob, unix.MSG_DONTWAIT)
-	for err == unix.EINTR {
-		n, oobn, _, from, err = unix.Recvmsg(int(fd), r.buf, r.oob, unix.MSG_DONTWAIT)
+	n, oobn, from, err := rawip.Receive(fd, r.buf, r.oob)
+	if r.err = err; err != nil {
+		return err
 	}
-	switch {
-	case err != nil:
-		r.err = err
-	case r.v4:
-		r.err = parseRaw4(r.buf[:n], r.oob[:oobn], p)
-	default:
-		r.err = parseRaw6(r.buf[:n], r.oob[:oobn], from, p)
+	data, ok := r.buf[:n], false
+	var h rawip.Header
+	if r.v4 {
+		data, h, ok = rawip.Parse4(data, r.oob[:oobn])
+	} else {
+		h, ok = rawip.Parse6(r.oob[:oobn], from)
 	}
-	return r.err
-}
-
-// parseRaw4 finds all but the interface in the IPv4 header, which IPv4 sockets
-// deliver. Its length field is not the wire's on some systems, and not needed.
-func parseRaw4(b, oob []byte, p *carp.Packet) error {
-	var cm ipv4.ControlMessage
-	if len(b) < ipv4.HeaderLen || cm.Parse(oob) != nil {
-		return errBadPacket
-	}
-	header := int(b[0]&0xf) * 4
-	if header < ipv4.HeaderLen || header > len(b) {
-		return errBadPacket
-	}
-	*p = carp.Packet{
-		Data:    append(p.Data[:0], b[header:]...),
-		Src:     netip.AddrFrom4([4]byte(b[12:])),
-		Dst:     netip.AddrFrom4([4]byte(b[16:])),
-		TTL:     b[8],
-		IfIndex: cm.IfIndex,
-	}
-	return nil
-}
-
-// parseRaw6 finds everything in the control messages, as IPv6 sockets deliver
-// the payload alone.
-func parseRaw6(b, oob []byte, from unix.Sockaddr, p *carp.Packet) error {
-	var cm ipv6.ControlMessage
-	src, ok := from.(*unix.SockaddrInet6)
-	if !ok || cm.Parse(oob) != nil {
-		return errBadPacket
-	}
-	dst, ok := netip.AddrFromSlice(cm.Dst)
 	if !ok {
-		return errBadPacket
+		r.err = errBadPacket
+		return r.err
 	}
-	*p = carp.Packet{
-		Data:    append(p.Data[:0], b...),
-		Src:     netip.AddrFrom16(src.Addr),
-		Dst:     dst,
-		TTL:     uint8(cm.HopLimit),
-		IfIndex: cm.IfIndex,
-	}
+	*p = carp.Packet{Data: append(p.Data[:0], data...), Src: h.Src, Dst: h.Dst, TTL: h.TTL, IfIndex: h.IfIndex}
 	return nil
 }

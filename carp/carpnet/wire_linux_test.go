@@ -1,46 +1,42 @@
 package carpnet
 
 import (
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gocarp/gocarp/carp"
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
+	"github.com/gocarp/gocarp/internal/pcap"
 )
 
 // An independent dissector finds our frames well formed.
 func TestTshark(t *testing.T) {
 	t.Parallel()
 	netns.Require(t, "tshark")
-	var frames [][]byte
+	file, err := os.Create(filepath.Join(t.TempDir(), "frames.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	w, err := pcap.NewWriter(file, pcap.LinkEthernet)
 	for _, p := range []carp.Packet{
 		{Dst: carp.Group4, Src: addr("192.0.2.1"), LinkSrc: vmac},
 		{Dst: carp.Group4, LinkSrc: vmac},
 		{Dst: carp.Group6, Src: addr("fe80::1"), LinkSrc: vmac},
 	} {
-		frames = append(frames, frame(t, p))
-	}
-	file := filepath.Join(t.TempDir(), "frames.pcap")
-	pcap := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
-	for _, v := range []uint32{2 | 4<<16, 0, 0, 65535, 1} {
-		pcap = binary.LittleEndian.AppendUint32(pcap, v)
-	}
-	for _, f := range frames {
-		for _, v := range []uint32{uint32(time.Now().Unix()), 0, uint32(len(f)), uint32(len(f))} {
-			pcap = binary.LittleEndian.AppendUint32(pcap, v)
+		if err == nil {
+			err = w.Write(pcap.Packet{LinkType: pcap.LinkEthernet, Data: frame(t, p)})
 		}
-		pcap = append(pcap, f...)
 	}
-	if err := os.WriteFile(file, pcap, 0o600); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 
 	lab := netns.New(t, "a")
-	out := lab.NS("a").Run("tshark", "-r", file, "-o", "ip.check_checksum:TRUE", "-T", "fields", "-E", "separator= ",
+	out := lab.NS("a").Run("tshark", "-r", file.Name(), "-o", "ip.check_checksum:TRUE", "-T", "fields", "-E", "separator= ",
 		"-e", "eth.src", "-e", "eth.dst", "-e", "ip.src", "-e", "ip.ttl", "-e", "ip.dsfield.dscp", "-e", "ip.flags.df", "-e", "ip.checksum.status",
 		"-e", "ipv6.src", "-e", "ipv6.hlim", "-e", "ipv6.nxt", "-e", "ipv6.tclass", "-e", "frame.protocols")
 	var got []string
@@ -62,7 +58,7 @@ func TestTshark(t *testing.T) {
 
 // On the wire there and back, nothing is allocated.
 func TestConnAllocs(t *testing.T) {
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	ca, cb := listen(t, a, Config{}), listen(t, b, Config{})
 	p := carp.Packet{Dst: carp.Group4, LinkSrc: vmac, Data: advert}
 	var q carp.Packet

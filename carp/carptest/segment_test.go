@@ -1,12 +1,12 @@
 package carptest_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -112,95 +112,71 @@ func TestSendRaw(t *testing.T) {
 	})
 }
 
-func TestCutAndPartition(t *testing.T) {
+// What the segment and its ports are told reaches the network below.
+func TestControls(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, seg *carptest.Segment, a, b, c *carptest.Port) {
 		seg.Cut("a", "b")
-		say(t, a, "a1")
-		say(t, b, "b1")
-		wantHeard(t, "does not hear what is cut", b)
-		wantHeard(t, "hears the other direction", a, "b1")
-		wantHeard(t, "hears both", c, "a1", "b1")
-
-		seg.Partition([]string{"a"}, []string{"b"})
-		say(t, c, "c2")
-		say(t, a, "a2")
-		wantHeard(t, "is alone", a)
-		wantHeard(t, "is alone", b)
-		wantHeard(t, "is alone", c)
-
-		seg.Heal()
-		say(t, a, "a3")
-		wantHeard(t, "hears again", b, "a3")
-		wantHeard(t, "hears again", c, "a3")
-	})
-}
-
-func TestFreeze(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, _ *carptest.Segment, a, b, _ *carptest.Port) {
-		b.Freeze()
 		say(t, a, "one")
-		wantHeard(t, "is frozen", b)
-		read := make(chan string)
-		go func() {
-			var p carp.Packet
-			b.ReadPacket(&p)
-			read <- string(p.Data)
-		}()
-		time.Sleep(time.Hour)
-		select {
-		case word := <-read:
-			t.Errorf("read %q while frozen", word)
-		default:
-		}
-		say(t, b, "still speaks")
-		wantHeard(t, "hears the frozen one", a, "still speaks")
-		b.Thaw()
-		if word := <-read; word != "one" {
-			t.Errorf("read %q, want one", word)
-		}
-	})
-}
+		wantHeard(t, "is cut off", b)
+		wantHeard(t, "is not cut off", c, "one")
+		seg.Partition([]string{"c"})
+		say(t, a, "two")
+		wantHeard(t, "is alone", c)
+		seg.Heal()
+		seg.SetFaults(carptest.Faults{Duplicate: 1})
+		say(t, a, "three")
+		wantHeard(t, "hears again, doubly", b, "three", "three")
+		seg.SetFaults(carptest.Faults{})
 
-func TestQueue(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, _ *carptest.Segment, a, b, _ *carptest.Port) {
-		b.SetQueue(2)
-		for _, word := range []string{"one", "two", "three"} {
-			say(t, a, word)
-		}
+		b.Freeze()
+		b.SetQueue(1)
+		say(t, a, "four")
+		say(t, a, "five")
+		wantHeard(t, "is frozen", b)
+		b.Thaw()
+		wantHeard(t, "had room for one", b, "four")
 		if n := b.Dropped(); n != 1 {
 			t.Errorf("%d dropped, want 1", n)
 		}
-		wantHeard(t, "keeps the first", b, "one", "two")
+
+		broken := errors.New("broken")
+		a.FailWrites(broken)
+		if err := a.WritePacket(carp.Packet{Dst: carp.Group4}); err != broken {
+			t.Errorf("write gave %v, want %v", err, broken)
+		}
+	})
+}
+
+func TestTap(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, seg *carptest.Segment, a, _, _ *carptest.Port) {
+		var journal carptest.Journal
+		seg.Tap(journal.Packet)
+		h := carp.Header{VHID: 7, AdvBase: 1, AdvSkew: 100, Demote: 3}
+		data, _ := h.AppendBinary(nil)
+		say(t, a, string(data))
+		say(t, a, "no advert")
+		entries := journal.Entries()
+		if got, want := fmt.Sprint(entries[0], entries[1:]), "a advert 1/100 demote 3 [a no advert]"; got != want {
+			t.Errorf("tapped %s, want %s", got, want)
+		}
 	})
 }
 
 func TestClose(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, seg *carptest.Segment, a, b, _ *carptest.Port) {
-		seg.SetFaults(carptest.Faults{Delay: time.Minute})
-		say(t, a, "on its way")
-		read := make(chan error)
-		go func() { read <- b.ReadPacket(new(carp.Packet)) }()
-		synctest.Wait()
+	bubble(t, 1, func(t *testing.T, _ *carptest.Segment, a, b, _ *carptest.Port) {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := <-read; err != net.ErrClosed {
-			t.Errorf("a waiting read gave %v", err)
-		}
-		if err := b.ReadPacket(new(carp.Packet)); err != net.ErrClosed {
-			t.Errorf("a read gave %v", err)
-		}
-		if ok, err := b.TryReadPacket(new(carp.Packet)); ok || err != net.ErrClosed {
-			t.Errorf("a try gave %v, %v", ok, err)
-		}
-		if err := b.WritePacket(carp.Packet{Dst: carp.Group4}); err != net.ErrClosed {
-			t.Errorf("a write gave %v", err)
+		_, tryErr := b.TryReadPacket(new(carp.Packet))
+		for what, err := range map[string]error{
+			"a read": b.ReadPacket(new(carp.Packet)), "a try": tryErr,
+			"a write": b.WritePacket(carp.Packet{Dst: carp.Group4}), "a second close": b.Close(),
+		} {
+			if err != net.ErrClosed {
+				t.Errorf("%s gave %v", what, err)
+			}
 		}
 		b.SendRaw(carp.Packet{Dst: carp.Group4, Data: []byte("from the dead")})
-		if err := b.Close(); err != net.ErrClosed {
-			t.Errorf("a second close gave %v", err)
-		}
-		time.Sleep(time.Hour)
 		wantHeard(t, "hears nothing of a closed port", a)
 	})
 }

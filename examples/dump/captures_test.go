@@ -4,11 +4,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -95,26 +93,15 @@ func TestCapturesComplete(t *testing.T) {
 // frames reads a capture file.
 func frames(t *testing.T, path string) [][]byte {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcap.NewReader(f)
+	packets, err := pcap.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var all [][]byte
-	for {
-		p, err := r.Next()
-		if err == io.EOF {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, slices.Clone(p.Data))
+	for _, p := range packets {
+		all = append(all, p.Data)
 	}
+	return all
 }
 
 // keyFlags makes a -carp flag.

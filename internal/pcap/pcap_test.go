@@ -5,7 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -227,6 +230,36 @@ func TestWriter(t *testing.T) {
 	want := []got{{at, LinkEthernet, "first", 5}, {time.Unix(0, 0).UTC(), LinkEthernet, "second, cut", 100}}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestReadFile wants all packets, or those before an error.
+func TestReadFile(t *testing.T) {
+	whole := classicFile(le, magicMicro, LinkEthernet, "one", "two")
+	for what, tt := range map[string]struct {
+		file []byte
+		want []string
+		err  error
+	}{
+		"whole":     {whole, []string{"one", "two"}, nil},
+		"cut short": {whole[:len(whole)-1], []string{"one"}, io.ErrUnexpectedEOF},
+		"no head":   {whole[:5], nil, io.ErrUnexpectedEOF},
+	} {
+		name := filepath.Join(t.TempDir(), "file.pcap")
+		if err := os.WriteFile(name, tt.file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		list, err := ReadFile(name)
+		var have []string
+		for _, p := range list {
+			have = append(have, string(p.Data))
+		}
+		if !slices.Equal(have, tt.want) || !errors.Is(err, tt.err) || err != nil && !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %q, %v", what, have, err)
+		}
+	}
+	if _, err := ReadFile("no such file"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no such file: %v", err)
 	}
 }
 

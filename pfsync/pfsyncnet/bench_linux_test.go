@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestAllocs(t *testing.T) {
 	for name, group := range families {
 		t.Run(name, func(t *testing.T) {
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			ca, cb := listen(t, a, Config{Group: group}), listen(t, b, Config{Group: group})
 			send(t, ca, group, frame)
 			payloads, packets := make([][]byte, batch), make([]pfsync.Packet, batch)

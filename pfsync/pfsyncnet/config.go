@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/gocarp/gocarp/internal/rawip"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -38,10 +39,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Interface == "" {
 		return c, errors.New("pfsyncnet: no interface given")
 	}
-	c.Group, c.Source = plain(c.Group), plain(c.Source)
+	c.Group, c.Source = rawip.Plain(c.Group), rawip.Plain(c.Source)
 	c.Peers = slices.Clone(c.Peers)
 	for i, p := range c.Peers {
-		if c.Peers[i] = plain(p); !unicast(c.Peers[i]) {
+		if c.Peers[i] = rawip.Plain(p); !unicast(c.Peers[i]) {
 			return c, fmt.Errorf("pfsyncnet: peer %v is not a unicast address", p)
 		}
 		if c.Peers[i].Is4() != c.Peers[0].Is4() {
@@ -78,6 +79,3 @@ func (c *Config) v4() bool { return c.destinations()[0].Is4() }
 func unicast(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
-
-// plain is a without zone and as IPv4 if it is an IPv4 address in IPv6 clothes.
-func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

@@ -12,27 +12,23 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gocarp/gocarp/internal/netfollow"
+	"github.com/gocarp/gocarp/internal/rawip"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
 var _ pfsync.Transport = (*Conn)(nil)
 
-const (
-	// ttl is what pfsync and the side channel are sent with. No packet that still
-	// has it has passed a router.
-	ttl = 255
-
-	// sendWait bounds how long sending waits for room in the buffer: a few hundred
-	// packets on a slow link.
-	sendWait = 20 * time.Millisecond
-)
+// sendWait bounds how long sending waits for room in the buffer: a few hundred
+// packets on a slow link.
+const sendWait = 20 * time.Millisecond
 
 // A Conn is the [pfsync.Transport] of one interface. Its methods may be called from
 // any goroutine, ReadPackets from one at a time.
 type Conn struct {
 	cfg    Config
 	sock   socket
-	follow *follower
+	follow *netfollow.Follower[pfsync.Link]
 
 	writeMu sync.Mutex
 
@@ -62,17 +58,18 @@ type socket interface {
 	close() error
 }
 
-// newConn makes a Conn of a socket, which it closes if there is an error.
-func newConn(cfg Config, sock socket, first iface, w watch) (*Conn, error) {
+// newConn makes a Conn of a socket and the watch of its interface, which it closes if
+// there is an error.
+func newConn(cfg Config, sock socket, w *netfollow.Watcher) (*Conn, error) {
 	c := &Conn{cfg: cfg, sock: sock}
 	var err error
-	if c.follow, err = follow(cfg.Interface, cfg.Logger, first, w, sock.join); err != nil {
+	if c.follow, err = netfollow.Follow(w, linkOf, func(i *netfollow.Interface) error { return sock.join(i.Index) }); err != nil {
 		sock.close()
 		return nil, fmt.Errorf("pfsyncnet: %s: %w", cfg.Interface, err)
 	}
 	c.close = sync.OnceValue(func() error {
 		c.isClosed.Store(true)
-		c.follow.stop()
+		c.follow.Stop()
 		return sock.close()
 	})
 	return c, nil
@@ -87,7 +84,7 @@ func (c *Conn) Destinations() []netip.Addr { return slices.Clone(c.cfg.destinati
 //
 // On Linux the link is up if it has a carrier. Elsewhere only the administrative
 // state is known, and looked at once a second.
-func (c *Conn) Links() <-chan pfsync.Link { return c.follow.links }
+func (c *Conn) Links() <-chan pfsync.Link { return c.follow.Links() }
 
 // ReadPackets waits for packets that arrived on the interface: to the group, or,
 // as with the kernels' pfsync, to any address of this host. While there is no
@@ -104,16 +101,17 @@ func (c *Conn) ReadPackets(p []pfsync.Packet) (int, error) {
 		case err != nil:
 			return 0, fmt.Errorf("pfsyncnet: receiving on %s: %w", c.cfg.Interface, err)
 		}
-		if n = c.ours(p[:n]); n > 0 {
+		if n = c.ours(c.follow.Now().Index, p[:n]); n > 0 {
 			return n, nil
 		}
 	}
 }
 
-// ours moves the packets for us to the front, counts all, and returns how many
-// they are. Packets change places so that each keeps its buffer.
-func (c *Conn) ours(p []pfsync.Packet) int {
-	index, n := int(c.follow.index.Load()), 0
+// ours moves the packets for us, on the interface with that index, to the front,
+// counts all, and returns how many they are. Packets change places so that each
+// keeps its buffer.
+func (c *Conn) ours(index int, p []pfsync.Packet) int {
+	n := 0
 	for i := range p {
 		switch q := &p[i]; {
 		case q.IfIndex != index, index == 0:
@@ -135,7 +133,7 @@ func (c *Conn) ours(p []pfsync.Packet) int {
 // 20 ms at most, and the next time not at all if that did not help. A packet that is
 // larger than the interface's MTU is an error.
 func (c *Conn) WritePackets(dst netip.Addr, payloads [][]byte) (int, error) {
-	dst = plain(dst)
+	dst = rawip.Plain(dst)
 	n, err := c.write(dst, payloads)
 	switch {
 	case err == nil:
@@ -147,7 +145,7 @@ func (c *Conn) WritePackets(dst netip.Addr, payloads [][]byte) (int, error) {
 }
 
 func (c *Conn) write(dst netip.Addr, payloads [][]byte) (int, error) {
-	index, err := c.follow.sendIndex()
+	index, err := sendIndex(c.follow.Now())
 	switch {
 	case err != nil:
 		return 0, err
@@ -178,18 +176,9 @@ func (c *Conn) Stats() Stats {
 	return Stats{Received: c.received.Load(), NotForUs: c.notForUs.Load(), Dropped: c.sock.dropped()}
 }
 
-// errno reduces an error of the net packages to the kernel's, which says it all.
-func errno(err error) error {
-	var e syscall.Errno
-	if errors.As(err, &e) {
-		return e
-	}
-	return err
-}
-
 // explain adds what the kernel's words for a failure to send do not say.
 func explain(err error) error {
-	switch err = errno(err); {
+	switch err = rawip.Errno(err); {
 	case isFull(err):
 		return fmt.Errorf("queue is full: %w", syscall.ENOBUFS)
 	case errors.Is(err, os.ErrPermission): // the socket itself was permitted

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gocarp/gocarp/internal/inet"
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -22,20 +23,14 @@ var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
 // memberships are the groups that hosts have joined on an interface and that are pfsync's.
 func memberships(ns *netns.NS, ifname string) string {
-	var groups []string
-	for line := range strings.Lines(ns.IP("maddr show dev %s", ifname)) {
-		if strings.Contains(line, "inet") && (strings.Contains(line, "224.0.0.240") || strings.Contains(line, "ff12::f0")) {
-			groups = append(groups, strings.TrimSpace(line))
-		}
-	}
-	return strings.Join(groups, ", ")
+	return nettest.Memberships(ns, ifname, "inet  224.0.0.240", "inet6 ff12::f0")
 }
 
 func TestGroup(t *testing.T) {
 	for name, group := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			ca, cb := listen(t, a, Config{Group: group}), listen(t, b, Config{Group: group})
 			ina, inb := read(t, ca), read(t, cb)
 			if diff := cmp.Diff([]netip.Addr{group}, ca.Destinations(), sameAddr); diff != "" {
@@ -43,14 +38,14 @@ func TestGroup(t *testing.T) {
 			}
 			src := addr("192.0.2.1")
 			if group.Is6() {
-				src = linkLocal(a, "lan")
+				src = nettest.LinkLocal(a, "lan")
 			}
 			send(t, ca, group, frame)
-			want := pfsync.Packet{Data: frame, Src: src, Dst: group, TTL: 255, IfIndex: index(t, b, "lan")}
-			if diff := cmp.Diff(want, next(t, inb, "to the group"), sameAddr); diff != "" {
+			want := pfsync.Packet{Data: frame, Src: src, Dst: group, TTL: 255, IfIndex: nettest.Index(t, b, "lan")}
+			if diff := cmp.Diff(want, nettest.Next(t, inb, "to the group"), sameAddr); diff != "" {
 				t.Errorf("to the group (-want +got):\n%s", diff)
 			}
-			none(t, ina, "the sender hears itself")
+			nettest.None(t, ina, "the sender hears itself")
 			if got := memberships(a, "lan"); !strings.HasSuffix(got, " "+group.String()) || strings.Contains(got, ",") {
 				t.Errorf("joined %q, want %v alone", got, group)
 			}
@@ -82,7 +77,7 @@ func TestPeers(t *testing.T) {
 				if p.Dst != dst || p.Src != addr(net+"1") || p.TTL != 255 || !bytes.Equal(p.Data, frame) {
 					t.Errorf("to %v: got %+v", dst, p)
 				}
-				none(t, in[1-i], "a packet to the other peer")
+				nettest.None(t, in[1-i], "a packet to the other peer")
 			}
 			if got := memberships(a, "lan"); got != "" {
 				t.Errorf("joined %s", got)
@@ -94,7 +89,7 @@ func TestPeers(t *testing.T) {
 // A list of peers that has this node in it, too, is no reason to hear oneself.
 func TestPeerOfItself(t *testing.T) {
 	t.Parallel()
-	a, _, _ := pair(t)
+	a, _, _ := nettest.Pair(t)
 	for _, cfg := range []Config{
 		{Peers: []netip.Addr{addr("192.0.2.1")}},
 		{Peers: []netip.Addr{addr("2001:db8::1")}},
@@ -106,7 +101,7 @@ func TestPeerOfItself(t *testing.T) {
 		c := listen(t, a, cfg)
 		in := read(t, c)
 		send(t, c, cfg.Peers[0], frame)
-		none(t, in, "from itself")
+		nettest.None(t, in, "from itself")
 		if s := c.Stats(); s.NotForUs != 1 {
 			t.Errorf("%v: %+v", cfg.Peers, s)
 		}
@@ -119,7 +114,7 @@ func TestWire(t *testing.T) {
 	for name, group := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			onWire := wire(t, b, "lan", pfsync.ProtocolNumber)
 			multicast := listen(t, a, Config{Group: group})
 			unicast := listen(t, a, Config{Peers: []netip.Addr{addr("192.0.2.2")}, Source: addr("192.0.2.1")})
@@ -156,7 +151,7 @@ func packet(src, dst string, ttl uint8, payload []byte) []byte {
 
 func TestInjected(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	a.IP("addr add 198.51.100.1/32 dev lo")
 	c4, c6 := listen(t, a, Config{}), listen(t, a, Config{Group: pfsync.Group6})
 	in4, in6 := read(t, c4), read(t, c6)
@@ -194,11 +189,7 @@ func TestInjected(t *testing.T) {
 			in = in6
 		}
 		inject(tt.packet)
-		if tt.want == nil {
-			none(t, in, tt.name)
-		} else if p := next(t, in, tt.name); !tt.want(p) {
-			t.Errorf("%s: got %+v", tt.name, p)
-		}
+		nettest.Want(t, in, tt.name, tt.want)
 	}
 	// The kernel delivers to every socket what any of them has joined.
 	if s := c6.Stats(); s.Received != 2 || s.NotForUs != 1 {
@@ -211,16 +202,7 @@ func TestOtherInterface(t *testing.T) {
 	for name, group := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, lab := pair(t)
-			lab.Bridge("back", "a", "b")
-			a.Addr("back", "198.51.100.1/24", "2001:db8:b::1/64")
-			b.Addr("back", "198.51.100.2/24", "2001:db8:b::2/64")
-			b.Addr("lan", "203.0.113.9/32", "2001:db8:9::9/128")
-			a.IP("route add 203.0.113.9 via 198.51.100.2 metric 1")
-			a.IP("route add 203.0.113.9 via 192.0.2.2 metric 9")
-			a.IP("-6 route add 2001:db8:9::9 via 2001:db8:b::2 metric 1")
-			a.IP("-6 route add 2001:db8:9::9 via 2001:db8::2 metric 9")
-
+			a, b := nettest.TwoPaths(t)
 			lan, back := listen(t, a, Config{Group: group}), listen(t, a, Config{Interface: "back", Group: group})
 			cb := listen(t, b, Config{Interface: "back", Group: group})
 			inLAN, inBack := read(t, listen(t, b, Config{Group: group})), read(t, cb)
@@ -230,14 +212,14 @@ func TestOtherInterface(t *testing.T) {
 			}
 			for _, dst := range []netip.Addr{peer, group} {
 				deliver(t, lan, dst, inLAN)
-				none(t, inBack, "sent on lan")
+				nettest.None(t, inBack, "sent on lan")
 			}
 			if s := cb.Stats(); s.NotForUs == 0 {
 				t.Errorf("the other interface's packets are not counted: %+v", s)
 			}
 			send(t, back, group, frame)
-			next(t, inBack, group.String())
-			none(t, inLAN, "sent on back")
+			nettest.Next(t, inBack, group.String())
+			nettest.None(t, inLAN, "sent on back")
 		})
 	}
 }
@@ -261,16 +243,16 @@ func TestMTU(t *testing.T) {
 				b.IP("link set lan mtu %d", mtu)
 				fits := bytes.Repeat([]byte{0xaa}, mtu-header)
 				send(t, ca, group, fits)
-				if p := next(t, in, "of the size of the MTU"); !bytes.Equal(p.Data, fits) {
+				if p := nettest.Next(t, in, "of the size of the MTU"); !bytes.Equal(p.Data, fits) {
 					t.Errorf("MTU %d: %d octets arrive of %d", mtu, len(p.Data), len(fits))
 				}
 				n, err := ca.WritePackets(group, [][]byte{frame, fits, append(fits, 0), frame})
 				if n != 2 || !errors.Is(err, unix.EMSGSIZE) {
 					t.Errorf("MTU %d, one octet more: %d sent, %v", mtu, n, err)
 				}
-				next(t, in, "before the one that is too long")
-				next(t, in, "before the one that is too long")
-				none(t, in, "too long, or behind it")
+				nettest.Next(t, in, "before the one that is too long")
+				nettest.Next(t, in, "before the one that is too long")
+				nettest.None(t, in, "too long, or behind it")
 			}
 		})
 	}

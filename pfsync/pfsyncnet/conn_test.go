@@ -12,7 +12,7 @@ import (
 // every element its buffer.
 func TestOurs(t *testing.T) {
 	us, peer, other := addr("192.0.2.1"), addr("192.0.2.2"), addr("224.0.0.18")
-	c := &Conn{cfg: Config{Group: pfsync.Group4, Source: us}, follow: &follower{}}
+	c := &Conn{cfg: Config{Group: pfsync.Group4, Source: us}}
 	p := []pfsync.Packet{
 		{Data: []byte("from another interface"), Src: peer, Dst: pfsync.Group4, IfIndex: 4},
 		{Data: []byte("one"), Src: peer, Dst: pfsync.Group4, IfIndex: 3},
@@ -27,11 +27,10 @@ func TestOurs(t *testing.T) {
 	for i := range p {
 		buffers[&p[i].Data[0]] = true
 	}
-	if n := c.ours(slices.Clone(p)); n != 0 {
+	if n := c.ours(0, slices.Clone(p)); n != 0 {
 		t.Errorf("%d packets are ours without an interface", n)
 	}
-	c.follow.index.Store(3)
-	n := c.ours(p)
+	n := c.ours(3, p)
 	var got []string
 	for i := range p[:n] {
 		got = append(got, string(p[i].Data))

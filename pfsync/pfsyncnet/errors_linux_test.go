@@ -2,16 +2,13 @@ package pfsyncnet
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
-	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -54,20 +51,11 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// childEnv tells the test binary that it is the child of TestNoPrivilege.
-const childEnv = "PFSYNCNET_TEST_UNPRIVILEGED"
-
 func childWithoutPrivilege() {
-	_, err4 := Listen(Config{Interface: os.Getenv(childEnv)})
-	_, err6 := Listen(Config{Interface: os.Getenv(childEnv), Group: pfsync.Group6})
-	side, sideErr := ListenSide(SideConfig{Interface: os.Getenv(childEnv)})
-	for _, err := range []error{err4, err6, sideErr} {
-		what := "no error"
-		if err != nil {
-			what = err.Error()
-		}
-		os.Stdout.WriteString(what + "\n")
-	}
+	_, err4 := Listen(Config{Interface: "lan"})
+	_, err6 := Listen(Config{Interface: "lan", Group: pfsync.Group6})
+	side, sideErr := ListenSide(SideConfig{Interface: "lan"})
+	fmt.Printf("%v\n%v\n%v\n", err4, err6, sideErr)
 	if !errors.Is(err4, os.ErrPermission) || !errors.Is(err6, os.ErrPermission) || side == nil {
 		os.Exit(1)
 	}
@@ -76,36 +64,9 @@ func childWithoutPrivilege() {
 
 func TestNoPrivilege(t *testing.T) {
 	t.Parallel()
-	a, _, _ := pair(t)
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), childEnv+"=lan")
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-
-	started := make(chan error)
-	go func() {
-		// Root gets back on exec what is in the bounding set, so take it out there.
-		// The thread is never unlocked, and ends with the goroutine.
-		runtime.LockOSThread()
-		var err error
-		a.Do(func() {
-			for _, c := range []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN} {
-				if err == nil {
-					err = unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
-				}
-			}
-			if err == nil {
-				err = cmd.Start()
-			}
-		})
-		started <- err
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	err := cmd.Wait()
+	a, _, _ := nettest.Pair(t)
 	refused := "pfsyncnet: opening a raw IP socket for lan needs CAP_NET_RAW: operation not permitted\n"
-	if want := refused + refused + "no error\n"; err != nil || out.String() != want {
-		t.Errorf("child: %v\n got %s\nwant %s", err, out.String(), want)
+	if got, want := nettest.Unprivileged(t, a), refused+refused+"<nil>\n"; got != want {
+		t.Errorf("child:\n got %s\nwant %s", got, want)
 	}
 }

@@ -8,33 +8,16 @@ import (
 	"time"
 
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
-// wantLink waits for the latest state to be want.
-func wantLink(t testing.TB, c *Conn, what string, want pfsync.Link) {
-	t.Helper()
-	timeout := time.After(5 * time.Second)
-	got := "no change"
-	for {
-		select {
-		case l := <-c.Links():
-			if l == want {
-				return
-			}
-			got = l.String()
-		case <-timeout:
-			t.Fatalf("%s: link is %s, want %s", what, got, want)
-		}
-	}
-}
-
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	a, b, lab := pair(t)
+	a, b, lab := nettest.Pair(t)
 	a.IP("link set lan down")
 	c := listen(t, a, Config{}) // opens on an interface that is down, too
-	wantLink(t, c, "set down before Listen", pfsync.LinkDown)
+	nettest.WantLink(t, c.Links(), "set down before Listen", pfsync.LinkDown)
 	wantDown(t, func() error {
 		n, err := c.WritePackets(pfsync.Group4, [][]byte{frame, frame})
 		if n != 0 {
@@ -43,38 +26,21 @@ func TestLinks(t *testing.T) {
 		return err
 	})
 	a.IP("link set lan up")
-	wantLink(t, c, "set up", pfsync.LinkUp)
+	nettest.WantLink(t, c.Links(), "set up", pfsync.LinkUp)
 	in := read(t, listen(t, b, Config{}))
 	deliver(t, c, pfsync.Group4, in)
 
 	lab.Carrier("lan", "a", false)
-	wantLink(t, c, "cable out", pfsync.LinkDown)
+	nettest.WantLink(t, c.Links(), "cable out", pfsync.LinkDown)
 	c.WritePackets(pfsync.Group4, [][]byte{frame}) // lost, with an error or without
 	lab.Carrier("lan", "a", true)
-	wantLink(t, c, "cable in", pfsync.LinkUp)
+	nettest.WantLink(t, c.Links(), "cable in", pfsync.LinkUp)
 	deliver(t, c, pfsync.Group4, in)
-
-	// A slow reader gets the last of many changes.
-	for range 5 {
-		a.IP("link set lan down")
-		a.IP("link set lan up")
-	}
-	a.IP("link set lan down")
-	a.IP("link set lan name other") // tells the last change from those before
-	eventually(t, "all seen", func() bool { return c.follow.index.Load() == 0 })
-	if l := <-c.Links(); l != pfsync.LinkDown {
-		t.Errorf("after many changes the link is %v", l)
-	}
-	select {
-	case l := <-c.Links():
-		t.Errorf("one more state: %v", l)
-	default:
-	}
 }
 
 func wantDown(t *testing.T, send func() error) {
 	t.Helper()
-	eventually(t, "seen down", func() bool { return errors.Is(send(), syscall.ENETDOWN) })
+	nettest.Eventually(t, "seen down", func() bool { return errors.Is(send(), syscall.ENETDOWN) })
 }
 
 // What is for a peer does not leave by the default route, while the interface is
@@ -85,7 +51,7 @@ func TestDownDoesNotLeak(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, lab := pair(t)
+			a, b, lab := nettest.Pair(t)
 			lab.Bridge("wan", "a", "b")
 			a.Addr("wan", "198.51.100.1/24", "2001:db8:b::1/64")
 			b.Addr("wan", "198.51.100.2/24", "2001:db8:b::2/64")
@@ -108,7 +74,7 @@ func TestDownDoesNotLeak(t *testing.T) {
 			for range 5 {
 				conn.WritePackets(ends[1], [][]byte{frame})
 			}
-			none(t, leak, "by the default route")
+			nettest.None(t, leak, "by the default route")
 		})
 	}
 }
@@ -118,13 +84,13 @@ func TestDownAndUp(t *testing.T) {
 	for name, group := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			ca, cb := listen(t, a, Config{Group: group}), listen(t, b, Config{Group: group})
 			in := read(t, cb)
 			deliver(t, ca, group, in)
 			b.IP("link set lan down")
 			send(t, ca, group, frame)
-			none(t, in, "while the interface is down")
+			nettest.None(t, in, "while the interface is down")
 			b.IP("link set lan up")
 			deliver(t, ca, group, in)
 		})
@@ -146,19 +112,19 @@ func TestInterfaceRecreated(t *testing.T) {
 				in := read(t, cb)
 				deliver(t, ca, group, in)
 				p := deliver(t, cb, group, heard)
-				if want := index(t, a, "lan"); p.IfIndex != want {
+				if want := nettest.Index(t, a, "lan"); p.IfIndex != want {
 					t.Errorf("received on %d, want %d", p.IfIndex, want)
 				}
 			}
 			gone := func(how string) {
 				t.Helper()
-				wantLink(t, ca, how, pfsync.LinkDown)
-				eventually(t, how, func() bool { return ca.follow.index.Load() == 0 })
+				nettest.WantLink(t, ca.Links(), how, pfsync.LinkDown)
+				nettest.Eventually(t, how, func() bool { return ca.follow.Now().Index == 0 })
 				if n, err := ca.WritePackets(group, [][]byte{frame}); n != 0 || !errors.Is(err, ErrNoInterface) {
 					t.Errorf("%s: sending: %d, %v", how, n, err)
 				}
 			}
-			wantLink(t, ca, "at first", pfsync.LinkUp)
+			nettest.WantLink(t, ca.Links(), "at first", pfsync.LinkUp)
 			peer("lan")
 			groups := memberships(a, "lan")
 
@@ -166,7 +132,7 @@ func TestInterfaceRecreated(t *testing.T) {
 				a.IP("link del lan")
 				gone("deleted")
 				a.Veth("lan", b, "lan")
-				wantLink(t, ca, "made again", pfsync.LinkUp)
+				nettest.WantLink(t, ca.Links(), "made again", pfsync.LinkUp)
 				peer("lan")
 				if got := memberships(a, "lan"); got != groups {
 					t.Errorf("memberships were %q and are now %q", groups, got)
@@ -182,11 +148,11 @@ func TestInterfaceRecreated(t *testing.T) {
 				stray = packet("fe80::99", "ff12::f0", 255, frame)
 			}
 			inject(stray)
-			none(t, heard, "an interface of another name is read")
+			nettest.None(t, heard, "an interface of another name is read")
 			a.Veth("lan", b, "lan2")
-			wantLink(t, ca, "replaced", pfsync.LinkUp)
+			nettest.WantLink(t, ca.Links(), "replaced", pfsync.LinkUp)
 			inject(stray)
-			none(t, heard, "the old interface is still read")
+			nettest.None(t, heard, "the old interface is still read")
 			peer("lan2")
 			if left := memberships(a, "other"); left != "" {
 				t.Errorf("still a member on the old interface: %s", left)
@@ -204,7 +170,7 @@ func TestInterfaceRecreatedOften(t *testing.T) {
 	c := listen(t, a, Config{})
 	attached := func(want bool) {
 		t.Helper()
-		eventually(t, "the interface is seen", func() bool { return (c.follow.index.Load() != 0) == want })
+		nettest.Eventually(t, "the interface is seen", func() bool { return (c.follow.Now().Index != 0) == want })
 	}
 	for range 25 {
 		a.IP("link del lan")
@@ -220,7 +186,7 @@ func TestInterfaceRecreatedOften(t *testing.T) {
 // A source that has gone is an error of sending, until it is back.
 func TestSourceGone(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	a.Addr("lan", "192.0.2.100/24")
 	for _, dst := range []netip.Addr{pfsync.Group4, addr("192.0.2.2")} {
 		cfg := Config{Source: addr("192.0.2.100")}

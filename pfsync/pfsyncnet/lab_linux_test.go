@@ -2,50 +2,26 @@ package pfsyncnet
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gocarp/gocarp/internal/leak"
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
-// TestMain fails if a goroutine of this package outlives the tests.
+// TestMain fails if a goroutine outlives the tests.
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
+	if nettest.Child() {
 		childWithoutPrivilege()
 	}
-	code := m.Run()
-	if code == 0 {
-		if left := leaked(2 * time.Second); left != "" {
-			fmt.Fprintln(os.Stderr, "goroutines left:\n"+left)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// leaked waits until no goroutine but the caller's is in this package.
-func leaked(timeout time.Duration) string {
-	for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
-		buf := make([]byte, 1<<20)
-		var left []string
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:] {
-			if strings.Contains(g, "/pfsyncnet.") {
-				left = append(left, g)
-			}
-		}
-		if len(left) == 0 || time.Now().After(deadline) {
-			return strings.Join(left, "\n\n")
-		}
-	}
+	os.Exit(leak.Run(m))
 }
 
 var (
@@ -55,81 +31,21 @@ var (
 	frame = []byte("\x06\x00\x00\x24 no real frame, but 36 octets !!!")
 )
 
-// pair is two nodes, a and b, on one segment called lan.
-func pair(t testing.TB) (a, b *netns.NS, lab *netns.Lab) {
-	t.Helper()
-	lab = netns.New(t, "a", "b")
-	lab.Bridge("lan", "a", "b")
-	a, b = lab.NS("a"), lab.NS("b")
-	a.Addr("lan", "192.0.2.1/24", "2001:db8::1/64")
-	b.Addr("lan", "192.0.2.2/24", "2001:db8::2/64")
-	return a, b, lab
-}
-
 func listen(t testing.TB, ns *netns.NS, cfg Config) *Conn {
 	t.Helper()
 	if cfg.Interface == "" {
 		cfg.Interface = "lan"
 	}
-	var c *Conn
-	var err error
-	ns.Do(func() { c, err = Listen(cfg) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return c
+	return nettest.Open(t, ns, func() (*Conn, error) { return Listen(cfg) })
 }
 
 // read reads in another goroutine, until the Conn is closed.
 func read(t testing.TB, c *Conn) <-chan pfsync.Packet {
-	in, done := make(chan pfsync.Packet), make(chan struct{})
-	t.Cleanup(func() { close(done) })
-	go func() {
-		defer close(in)
-		for {
-			p := make([]pfsync.Packet, 8)
-			n, err := c.ReadPackets(p)
-			if err != nil {
-				if !errors.Is(err, net.ErrClosed) {
-					panic(err)
-				}
-				return
-			}
-			for _, p := range p[:n] {
-				select {
-				case in <- p:
-				case <-done:
-					return
-				}
-			}
-		}
-	}()
-	return in
-}
-
-func next[P any](t testing.TB, in <-chan P, what string) P {
-	t.Helper()
-	select {
-	case p := <-in:
-		return p
-	case <-time.After(5 * time.Second):
-		t.Fatalf("no packet: %s", what)
-		panic("not reached")
-	}
-}
-
-func none[P any](t testing.TB, in <-chan P, what string) {
-	t.Helper()
-	select {
-	case p := <-in:
-		t.Errorf("%s: got %+v", what, p)
-	case <-time.After(50 * time.Millisecond):
-	}
+	return nettest.Read(t, func() ([]pfsync.Packet, error) {
+		p := make([]pfsync.Packet, 8)
+		n, err := c.ReadPackets(p)
+		return p[:n], err
+	})
 }
 
 // send sends payloads. IPv6 cannot before the source address is ready.
@@ -145,31 +61,10 @@ func send(t testing.TB, c *Conn, dst netip.Addr, payloads ...[]byte) {
 	}
 }
 
-// deliver sends to a peer until it arrives: on a busy machine addresses and
-// neighbours take their time to be ready after a lab was built.
+// deliver sends to a peer until it arrives.
 func deliver(t testing.TB, c *Conn, dst netip.Addr, in <-chan pfsync.Packet) pfsync.Packet {
 	t.Helper()
-	return repeat(t, func() { send(t, c, dst, frame) }, in)
-}
-
-func repeat[P any](t testing.TB, send func(), in <-chan P) P {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		send()
-		select {
-		case got := <-in:
-			for { // those that had waited for the neighbour come together
-				select {
-				case <-in:
-				case <-time.After(30 * time.Millisecond):
-					return got
-				}
-			}
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-	t.Fatal("no packet arrives")
-	panic("not reached")
+	return nettest.Repeat(t, func() { send(t, c, dst, frame) }, in)
 }
 
 // rawSender returns a function that sends IP packets of any kind, with a header of
@@ -239,29 +134,4 @@ func wire(t testing.TB, ns *netns.NS, ifname string, protocol byte) func() []byt
 			}
 		}
 	}
-}
-
-// eventually polls a condition that another process or goroutine brings about.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
-func linkLocal(ns *netns.NS, ifname string) netip.Addr {
-	return addr(strings.Split(strings.Fields(ns.IP("-6 -br addr show dev %s scope link", ifname))[2], "/")[0])
-}
-
-func index(t testing.TB, ns *netns.NS, ifname string) int {
-	t.Helper()
-	var nic *net.Interface
-	var err error
-	ns.Do(func() { nic, err = net.InterfaceByName(ifname) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nic.Index
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -23,7 +24,7 @@ func TestBatch(t *testing.T) {
 	for name, group := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			ca, cb := listen(t, a, Config{Group: group}), listen(t, b, Config{Group: group})
 			const packets = 3*batch + 7
 			var payloads [][]byte
@@ -71,7 +72,7 @@ func TestBatch(t *testing.T) {
 // What does not fit into the buffer is counted, and nothing else is missing.
 func TestDropped(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	ca, cb := listen(t, a, Config{}), listen(t, b, Config{})
 	payloads := make([][]byte, batch)
 	for i := range payloads {
@@ -87,9 +88,9 @@ func TestDropped(t *testing.T) {
 	dropped := cb.Stats().Dropped
 	in := read(t, cb)
 	for range sent - dropped {
-		next(t, in, "that was not dropped")
+		nettest.Next(t, in, "that was not dropped")
 	}
-	none(t, in, "that was counted as dropped")
+	nettest.None(t, in, "that was counted as dropped")
 	// 16 MiB of a kernel that counts the memory around packets, too.
 	if least := uint64(receiveBuffer / 2304); sent-dropped < least {
 		t.Errorf("%d packets fitted, want %d at least", sent-dropped, least)
@@ -99,7 +100,7 @@ func TestDropped(t *testing.T) {
 // Peers that do not answer are no obstacle to those that do.
 func TestDeadPeers(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	alive := addr("192.0.2.2")
 	peers := []netip.Addr{alive, addr("192.0.2.66"), addr("192.0.2.67"), addr("192.0.2.68"), addr("192.0.2.69")}
 	c := listen(t, a, Config{Peers: peers})
@@ -111,7 +112,7 @@ func TestDeadPeers(t *testing.T) {
 			send(t, c, dead, big, big, big, big)
 		}
 		send(t, c, alive, frame)
-		next(t, in, "beside dead peers")
+		nettest.Next(t, in, "beside dead peers")
 	}
 }
 
@@ -119,7 +120,7 @@ func TestDeadPeers(t *testing.T) {
 // at once. When there is room again, sending works.
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	a.SetSysctl("net.ipv4.neigh.lan.unres_qlen_bytes", "100000000")
 	dead := addr("192.0.2.66")
 	c := listen(t, a, Config{Peers: []netip.Addr{dead}})
@@ -150,14 +151,14 @@ func TestQueueFull(t *testing.T) {
 	b.Addr("lan", "192.0.2.66/24") // the dead wakes up, and is found by the next question
 	in := read(t, listen(t, b, Config{}))
 	for range n {
-		next(t, in, "that waited in the queue")
+		nettest.Next(t, in, "that waited in the queue")
 	}
 	deliver(t, c, dead, in)
 }
 
 func TestFirewall(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	netns.Require(t, "nft")
 	ca, in := listen(t, a, Config{}), read(t, listen(t, b, Config{}))
 	deliver(t, ca, pfsync.Group4, in)
@@ -166,7 +167,7 @@ func TestFirewall(t *testing.T) {
 	}
 	nft(b, "input")
 	send(t, ca, pfsync.Group4, frame)
-	none(t, in, "refused at the input of b")
+	nettest.None(t, in, "refused at the input of b")
 	nft(a, "output")
 	n, err := ca.WritePackets(pfsync.Group4, [][]byte{frame})
 	if n != 0 || !errors.Is(err, os.ErrPermission) || !strings.HasSuffix(err.Error(), "refused by the firewall") {
@@ -178,7 +179,7 @@ func TestClose(t *testing.T) {
 	for name, group := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b, _ := pair(t)
+			a, b, _ := nettest.Pair(t)
 			flood, flooded := listen(t, b, Config{Group: group}), listen(t, a, Config{Group: group})
 			a.Veth("quiet", b, "quiet")
 			quiet := listen(t, a, Config{Interface: "quiet", Peers: []netip.Addr{addr("192.0.2.9")}})

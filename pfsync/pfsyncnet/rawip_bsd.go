@@ -3,7 +3,6 @@
 package pfsyncnet
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,23 +12,22 @@ import (
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
+	"github.com/gocarp/gocarp/internal/rawip"
 	"github.com/gocarp/gocarp/pfsync"
 )
-
-const rawPrivilege = "root"
 
 // maxPacket is the most that IP can carry.
 const maxPacket = 1<<16 - 1
 
-// A rawSocket is a raw IP socket, one packet at a time. It has a header of ours on
-// IPv4 packets: DF is not to be had otherwise on all of these systems.
+// A rawSocket is a raw IP socket, one packet at a time, with a header of ours on IPv4
+// packets.
 type rawSocket struct {
-	membership
-	conn *net.IPConn
-	rc   syscall.RawConn
-	src  netip.Addr
-	v4   *ipv4.RawConn // nil: IPv6
-	v6   *ipv6.PacketConn
+	group rawip.Membership
+	conn  *net.IPConn
+	rc    syscall.RawConn
+	src   netip.Addr
+	v4    *ipv4.RawConn // nil: IPv6
+	v6    *ipv6.PacketConn
 
 	buf, oob []byte // read's
 }
@@ -40,13 +38,13 @@ func openRaw(cfg Config) (*rawSocket, error) {
 		return nil, err
 	}
 	s := &rawSocket{conn: conn, src: cfg.Source, buf: make([]byte, maxPacket), oob: make([]byte, 256)}
-	s.group = cfg.Group
+	s.group.Group = cfg.Group
 	if s.rc, err = conn.SyscallConn(); err == nil {
 		err = s.set(cfg.v4())
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("pfsyncnet: setting up a raw IP socket for %s: %w", cfg.Interface, errno(err))
+		return nil, fmt.Errorf("pfsyncnet: setting up a raw IP socket for %s: %w", cfg.Interface, rawip.Errno(err))
 	}
 	return s, nil
 }
@@ -55,81 +53,47 @@ func (s *rawSocket) set(v4 bool) error {
 	s.conn.SetReadBuffer(receiveBuffer) // or what the system allows
 	if !v4 {
 		s.v6 = ipv6.NewPacketConn(s.conn)
-		s.membership.conn = s.v6
-		return set6(s.v6)
+		s.group.Conn = s.v6
+		return rawip.Set6(s.v6)
 	}
 	var err error
 	if s.v4, err = ipv4.NewRawConn(s.conn); err != nil {
 		return err
 	}
-	s.membership.conn = s.v4
-	return errors.Join(
-		s.v4.SetControlMessage(ipv4.FlagInterface, true),
-		s.v4.SetMulticastLoopback(false),
-		s.v4.SetMulticastTTL(ttl), // FreeBSD and OpenBSD put it over the header's
-	)
+	s.group.Conn = s.v4
+	return rawip.Set4(s.v4)
 }
+
+func (s *rawSocket) join(index int) error { return s.group.Join(index) }
 
 func (s *rawSocket) read(p []pfsync.Packet) (int, error) {
 	var n, oobn int
 	var from unix.Sockaddr
 	var err error
 	if rerr := s.rc.Read(func(fd uintptr) bool {
-		for {
-			n, oobn, _, from, err = unix.Recvmsg(int(fd), s.buf, s.oob, unix.MSG_DONTWAIT)
-			if err != unix.EINTR {
-				return err != unix.EAGAIN
-			}
-		}
+		n, oobn, from, err = rawip.Receive(fd, s.buf, s.oob)
+		return err != unix.EAGAIN
 	}); rerr != nil {
 		return 0, rerr
 	} else if err != nil {
 		return 0, err
 	}
+	data := s.buf[:n]
+	var h rawip.Header // zero if it cannot be made sense of
 	if s.v4 != nil {
-		parse4(s.buf[:n], s.oob[:oobn], &p[0])
+		data, h, _ = rawip.Parse4(data, s.oob[:oobn])
 	} else {
-		parse6(s.buf[:n], s.oob[:oobn], from, &p[0])
+		h, _ = rawip.Parse6(s.oob[:oobn], from)
 	}
+	p[0] = pfsync.Packet{Data: append(p[0].Data[:0], data...), Src: h.Src, Dst: h.Dst, TTL: h.TTL, IfIndex: h.IfIndex}
 	return 1, nil
-}
-
-// parse4 finds all but the interface in the IPv4 header, which IPv4 sockets
-// deliver. Its length field is not the wire's on some systems, and not needed.
-func parse4(b, oob []byte, p *pfsync.Packet) {
-	*p = pfsync.Packet{Data: p.Data[:0]}
-	var cm ipv4.ControlMessage
-	if len(b) < ipv4.HeaderLen || cm.Parse(oob) != nil {
-		return
-	}
-	header := int(b[0]&0xf) * 4
-	if header < ipv4.HeaderLen || header > len(b) {
-		return
-	}
-	p.Data = append(p.Data, b[header:]...)
-	p.Src, p.Dst = netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:]))
-	p.TTL, p.IfIndex = b[8], cm.IfIndex
-}
-
-// parse6 finds everything in the control messages, as IPv6 sockets deliver the
-// payload alone.
-func parse6(b, oob []byte, from unix.Sockaddr, p *pfsync.Packet) {
-	*p = pfsync.Packet{Data: append(p.Data[:0], b...)}
-	var cm ipv6.ControlMessage
-	src, ok := from.(*unix.SockaddrInet6)
-	if !ok || cm.Parse(oob) != nil {
-		return
-	}
-	p.Src = netip.AddrFrom16(src.Addr)
-	p.Dst, _ = netip.AddrFromSlice(cm.Dst)
-	p.TTL, p.IfIndex = uint8(cm.HopLimit), cm.IfIndex
 }
 
 // write does not wait: these kernels say ENOBUFS at once.
 func (s *rawSocket) write(index int, dst netip.Addr, payloads [][]byte) (int, error) {
 	for i, b := range payloads {
 		if err := s.writeOne(index, dst, b); err != nil {
-			return i, errno(err)
+			return i, err
 		}
 	}
 	return len(payloads), nil
@@ -137,23 +101,12 @@ func (s *rawSocket) write(index int, dst netip.Addr, payloads [][]byte) (int, er
 
 func (s *rawSocket) writeOne(index int, dst netip.Addr, b []byte) error {
 	if s.v4 == nil {
-		_, err := s.v6.WriteTo(b, &ipv6.ControlMessage{IfIndex: index, Src: s.src.AsSlice()}, &net.IPAddr{IP: dst.AsSlice()})
-		return err
+		return rawip.Write6(s.v6, index, s.src, dst, b)
 	}
-	return s.v4.WriteTo(&ipv4.Header{
-		Version:  ipv4.Version,
-		Len:      ipv4.HeaderLen,
-		TOS:      tos,
-		TotalLen: ipv4.HeaderLen + len(b),
-		Flags:    ipv4.DontFragment,
-		TTL:      ttl,
-		Protocol: pfsync.ProtocolNumber,
-		Src:      s.src.AsSlice(),
-		Dst:      dst.AsSlice(),
-	}, b, &ipv4.ControlMessage{IfIndex: index})
+	return rawip.Write4(s.v4, pfsync.ProtocolNumber, tos, index, s.src, dst, b)
 }
 
 // dropped is not known.
 func (s *rawSocket) dropped() uint64 { return 0 }
 
-func (s *rawSocket) close() error { return errno(s.conn.Close()) }
+func (s *rawSocket) close() error { return rawip.Errno(s.conn.Close()) }

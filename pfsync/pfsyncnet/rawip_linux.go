@@ -11,10 +11,9 @@ import (
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
+	"github.com/gocarp/gocarp/internal/rawip"
 	"github.com/gocarp/gocarp/pfsync"
 )
-
-const rawPrivilege = "CAP_NET_RAW"
 
 // sendBuffer is what we ask of the kernel, in octets: room for what it keeps for
 // some peers that do not answer, which is 200 KiB each for a few seconds. With more
@@ -26,11 +25,11 @@ const sendBuffer = 512 << 10
 // sockets could send 1.8 times as many packets, but sending is not what limits a
 // sync network, and they would know no peers, no firewall and no tunnels.
 type rawSocket struct {
-	membership
-	conn *net.IPConn
-	rc   syscall.RawConn
-	rx   *receiver
-	tx   *sender
+	group rawip.Membership
+	conn  *net.IPConn
+	rc    syscall.RawConn
+	rx    *receiver
+	tx    *sender
 }
 
 func openRaw(cfg Config) (*rawSocket, error) {
@@ -44,9 +43,9 @@ func openRaw(cfg Config) (*rawSocket, error) {
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("pfsyncnet: setting up a raw IP socket for %s: %w", cfg.Interface, errno(err))
+		return nil, fmt.Errorf("pfsyncnet: setting up a raw IP socket for %s: %w", cfg.Interface, rawip.Errno(err))
 	}
-	s.group = cfg.Group
+	s.group.Group = cfg.Group
 	s.rx, s.tx = newReceiver(s.rc, cfg.v4()), newSender(conn, s.rc, cfg.v4(), cfg.Source)
 	return s, nil
 }
@@ -60,18 +59,18 @@ func (s *rawSocket) set(v4 bool) error {
 	if v4 {
 		level, discover, probe = unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE
 		c := ipv4.NewPacketConn(s.conn)
-		s.membership.conn = c
+		s.group.Conn = c
 		err = errors.Join(
 			c.SetControlMessage(ipv4.FlagInterface, true),
 			c.SetMulticastLoopback(false),
-			c.SetMulticastTTL(ttl),
-			c.SetTTL(ttl),
+			c.SetMulticastTTL(rawip.TTL),
+			c.SetTTL(rawip.TTL),
 			c.SetTOS(tos),
 		)
 	} else {
 		c := ipv6.NewPacketConn(s.conn)
-		s.membership.conn = c
-		err = set6(c)
+		s.group.Conn = c
+		err = rawip.Set6(c)
 	}
 	return errors.Join(err, s.control(func(fd int) error {
 		setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
@@ -93,6 +92,8 @@ func (s *rawSocket) control(f func(fd int) error) error {
 	return errors.Join(s.rc.Control(func(fd uintptr) { err = f(int(fd)) }), err)
 }
 
+func (s *rawSocket) join(index int) error { return s.group.Join(index) }
+
 func (s *rawSocket) read(p []pfsync.Packet) (int, error) { return s.rx.read(p) }
 
 func (s *rawSocket) write(index int, dst netip.Addr, payloads [][]byte) (int, error) {
@@ -108,4 +109,4 @@ func (s *rawSocket) dropped() uint64 {
 	return uint64(drops)
 }
 
-func (s *rawSocket) close() error { return errno(s.conn.Close()) }
+func (s *rawSocket) close() error { return rawip.Errno(s.conn.Close()) }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gocarp/gocarp/internal/netfollow"
+	"github.com/gocarp/gocarp/internal/rawip"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -40,7 +42,7 @@ func (c SideConfig) withDefaults() (SideConfig, error) {
 	if c.Interface == "" {
 		return c, errors.New("pfsyncnet: no interface given")
 	}
-	if c.Source = plain(c.Source); c.Source.IsValid() && !unicast(c.Source) {
+	if c.Source = rawip.Plain(c.Source); c.Source.IsValid() && !unicast(c.Source) {
 		return c, fmt.Errorf("pfsyncnet: cannot send from %v", c.Source)
 	}
 	if c.Port == 0 {
@@ -79,7 +81,7 @@ var _ pfsync.SideTransport = (*SideConn)(nil)
 type SideConn struct {
 	cfg    SideConfig
 	sock   sideSocket
-	follow *follower
+	follow *netfollow.Follower[pfsync.Link]
 
 	isClosed atomic.Bool
 	close    func() error
@@ -104,18 +106,19 @@ type sideInfo struct {
 	ttl   int
 }
 
-// newSide makes a SideConn of a socket, which it closes if there is an error.
-func newSide(cfg SideConfig, sock sideSocket, first iface, w watch) (*SideConn, error) {
+// newSide makes a SideConn of a socket and the watch of its interface, which it
+// closes if there is an error.
+func newSide(cfg SideConfig, sock sideSocket, w *netfollow.Watcher) (*SideConn, error) {
 	c := &SideConn{cfg: cfg, sock: sock, buf: make([]byte, pfsync.SideMTU+1), oob: make([]byte, 256)}
 	var err error
-	if c.follow, err = follow(cfg.Interface, cfg.Logger, first, w, func(int) error { return nil }); err != nil {
+	if c.follow, err = netfollow.Follow(w, linkOf, func(*netfollow.Interface) error { return nil }); err != nil {
 		sock.conn.Close()
 		return nil, fmt.Errorf("pfsyncnet: %s: %w", cfg.Interface, err)
 	}
 	c.close = sync.OnceValue(func() error {
 		c.isClosed.Store(true)
-		c.follow.stop()
-		return errno(sock.conn.Close())
+		c.follow.Stop()
+		return rawip.Errno(sock.conn.Close())
 	})
 	return c, nil
 }
@@ -133,17 +136,17 @@ func (c *SideConn) ReadPacket(p *pfsync.SidePacket) error {
 		case c.isClosed.Load():
 			return c.errClosed()
 		case err != nil:
-			return fmt.Errorf("pfsyncnet: receiving on %s: %w", c.cfg.Interface, errno(err))
+			return fmt.Errorf("pfsyncnet: receiving on %s: %w", c.cfg.Interface, rawip.Errno(err))
 		}
 		switch info := c.sock.parse(c.oob[:oobn]); {
-		case int64(info.index) != c.follow.index.Load(), info.dst != c.cfg.Source, plain(from.Addr()) == c.cfg.Source, from.Port() != c.cfg.Port, n > pfsync.SideMTU:
+		case info.index != c.follow.Now().Index, info.dst != c.cfg.Source, rawip.Plain(from.Addr()) == c.cfg.Source, from.Port() != c.cfg.Port, n > pfsync.SideMTU:
 			c.notForUs.Add(1)
-		case info.ttl != ttl:
+		case info.ttl != rawip.TTL:
 			c.badTTL.Add(1)
 		default:
 			c.received.Add(1)
 			p.Data = append(p.Data[:0], c.buf[:n]...)
-			p.Src = plain(from.Addr())
+			p.Src = rawip.Plain(from.Addr())
 			return nil
 		}
 	}
@@ -153,7 +156,7 @@ func (c *SideConn) ReadPacket(p *pfsync.SidePacket) error {
 // [Conn.WritePackets] does to a peer. If the queue is full it waits a little, 40 ms
 // at most.
 func (c *SideConn) WritePacket(dst netip.Addr, b []byte) error {
-	dst = plain(dst)
+	dst = rawip.Plain(dst)
 	err := c.write(dst, b)
 	switch {
 	case err == nil:
@@ -165,7 +168,7 @@ func (c *SideConn) WritePacket(dst netip.Addr, b []byte) error {
 }
 
 func (c *SideConn) write(dst netip.Addr, b []byte) error {
-	index, err := c.follow.sendIndex()
+	index, err := sendIndex(c.follow.Now())
 	switch {
 	case err != nil:
 		return err

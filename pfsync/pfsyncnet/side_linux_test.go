@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/ipv6"
 
 	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/internal/nettest"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -21,52 +22,28 @@ func newSideConn(t testing.TB, ns *netns.NS, cfg SideConfig) *SideConn {
 	if cfg.Interface == "" {
 		cfg.Interface = "lan"
 	}
-	var c *SideConn
-	var err error
-	for range 500 { // an IPv6 address may not be ready yet
-		ns.Do(func() { c, err = ListenSide(cfg) })
-		if err == nil {
-			break
+	return nettest.Open(t, ns, func() (c *SideConn, err error) {
+		for range 500 { // an IPv6 address may not be ready yet
+			if c, err = ListenSide(cfg); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
+		return c, err
 	})
-	return c
 }
 
 // readSide reads in another goroutine, until the SideConn is closed.
 func readSide(t testing.TB, c *SideConn) <-chan pfsync.SidePacket {
-	in, done := make(chan pfsync.SidePacket), make(chan struct{})
-	t.Cleanup(func() { close(done) })
-	go func() {
-		for {
-			var p pfsync.SidePacket
-			if err := c.ReadPacket(&p); err != nil {
-				if !errors.Is(err, net.ErrClosed) {
-					panic(err)
-				}
-				return
-			}
-			select {
-			case in <- p:
-			case <-done:
-				return
-			}
-		}
-	}()
-	return in
+	return nettest.Read(t, func() ([]pfsync.SidePacket, error) {
+		p := make([]pfsync.SidePacket, 1)
+		return p, c.ReadPacket(&p[0])
+	})
 }
 
 func deliverSide(t testing.TB, c *SideConn, dst netip.Addr, in <-chan pfsync.SidePacket) pfsync.SidePacket {
 	t.Helper()
-	return repeat(t, func() { c.WritePacket(dst, frame) }, in)
+	return nettest.Repeat(t, func() { c.WritePacket(dst, frame) }, in)
 }
 
 func TestSide(t *testing.T) {
@@ -99,7 +76,7 @@ func TestSide(t *testing.T) {
 				t.Errorf("on the wire: % x", got)
 			}
 			ca.WritePacket(srcA, frame)
-			none(t, ina, "from itself")
+			nettest.None(t, ina, "from itself")
 		})
 	}
 }
@@ -154,30 +131,30 @@ func TestSideDrops(t *testing.T) {
 		}
 		good := func() {
 			t.Helper()
-			repeat(t, func() { from(ours, DefaultSidePort, 255, frame) }, in)
+			nettest.Repeat(t, func() { from(ours, DefaultSidePort, 255, frame) }, in)
 		}
 		good()
 		before := c.Stats()
 		from(ours, DefaultSidePort, 254, frame)
-		none(t, in, "TTL 254")
+		nettest.None(t, in, "TTL 254")
 		from(ours, DefaultSidePort, 64, frame)
-		none(t, in, "TTL 64")
+		nettest.None(t, in, "TTL 64")
 		from(ours, DefaultSidePort+1, 255, frame)
-		none(t, in, "from another port")
+		nettest.None(t, in, "from another port")
 		from(ours, DefaultSidePort, 255, make([]byte, pfsync.SideMTU+1))
-		none(t, in, "too long")
+		nettest.None(t, in, "too long")
 		if s := c.Stats(); s.NotForUs != before.NotForUs+2 {
 			t.Errorf("counted %+v, after %+v", s, before)
 		}
 		from(ours, DefaultSidePort, 255, make([]byte, pfsync.SideMTU))
-		next(t, in, "as long as can be")
+		nettest.Next(t, in, "as long as can be")
 		b.IP("%s add %v via %v", route, src, router)
 		repeatedly := c.Stats().NotForUs
-		eventually(t, "by another interface", func() bool { // the neighbour takes its time
+		nettest.Eventually(t, "by another interface", func() bool { // the neighbour takes its time
 			from(other, DefaultSidePort, 255, frame)
 			return c.Stats().NotForUs > repeatedly
 		})
-		none(t, in, "by another interface")
+		nettest.None(t, in, "by another interface")
 		b.IP("%s del %v", route, src)
 		good()
 		if s := c.Stats(); s.BadTTL != before.BadTTL+2 || s.Received < before.Received+2 {
@@ -190,7 +167,7 @@ func TestSideDrops(t *testing.T) {
 // addresses of the side channel, either.
 func TestSideAddress(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t)
+	a, b, _ := nettest.Pair(t)
 	b.Addr("lan", "fe80::2/64")
 	c := newSideConn(t, b, SideConfig{Source: addr("fe80::2")})
 	in := readSide(t, c)
@@ -204,18 +181,18 @@ func TestSideAddress(t *testing.T) {
 	if err := ipv6.NewConn(conn).SetHopLimit(255); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "dropped", func() bool {
+	nettest.Eventually(t, "dropped", func() bool {
 		conn.WriteToUDPAddrPort(frame, netip.AddrPortFrom(addr("2001:db8::2"), DefaultSidePort))
 		return c.Stats().NotForUs > 0
 	})
-	none(t, in, "to another address")
+	nettest.None(t, in, "to another address")
 }
 
 // IPv4 datagrams leave by the interface, whatever the routes say. (The kernel does
 // not hold to it over IPv6 when the source is given.)
 func TestSideInterface(t *testing.T) {
 	t.Parallel()
-	a, b, lab := pair(t)
+	a, b, lab := nettest.Pair(t)
 	lab.Bridge("back", "a", "b")
 	a.Addr("back", "198.51.100.1/24")
 	b.Addr("back", "198.51.100.2/24")
@@ -243,7 +220,7 @@ func TestSideRecreated(t *testing.T) {
 				deliverSide(t, ca, addr(prefix+"2"), inb)
 				deliverSide(t, cb, addr(prefix+"1"), ina)
 				a.IP("link del lan")
-				eventually(t, "gone", func() bool { return errors.Is(ca.WritePacket(addr(prefix+"2"), frame), ErrNoInterface) })
+				nettest.Eventually(t, "gone", func() bool { return errors.Is(ca.WritePacket(addr(prefix+"2"), frame), ErrNoInterface) })
 			}
 		})
 	}
@@ -255,8 +232,8 @@ func TestSideSource(t *testing.T) {
 	a := lab.NS("a")
 	a.IP("link add lan type bridge")
 	a.IP("link set lan up")
-	eventually(t, "a link-local address", func() bool { return strings.Contains(a.IP("-6 addr show dev lan"), "fe80::") })
-	for _, want := range []netip.Addr{linkLocal(a, "lan"), addr("2001:db8::1"), addr("192.0.2.1")} {
+	nettest.Eventually(t, "a link-local address", func() bool { return strings.Contains(a.IP("-6 addr show dev lan"), "fe80::") })
+	for _, want := range []netip.Addr{nettest.LinkLocal(a, "lan"), addr("2001:db8::1"), addr("192.0.2.1")} {
 		if !want.IsLinkLocalUnicast() {
 			a.Addr("lan", want.String()+"/24")
 		}
@@ -311,7 +288,7 @@ func TestSideErrors(t *testing.T) {
 
 func TestSideClose(t *testing.T) {
 	t.Parallel()
-	a, _, _ := pair(t)
+	a, _, _ := nettest.Pair(t)
 	c := newSideConn(t, a, SideConfig{})
 	result := make(chan error)
 	go func() { result <- c.ReadPacket(&pfsync.SidePacket{}) }()
@@ -319,7 +296,7 @@ func TestSideClose(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := next(t, result, "the end of a read"); !errors.Is(err, net.ErrClosed) {
+	if err := nettest.Next(t, result, "the end of a read"); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a waiting read gave %v", err)
 	}
 	for _, err := range []error{c.ReadPacket(&pfsync.SidePacket{}), c.WritePacket(addr("192.0.2.2"), frame)} {

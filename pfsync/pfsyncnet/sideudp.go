@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+
+	"github.com/gocarp/gocarp/internal/rawip"
 )
 
 // ListenSide opens the side channel of an interface. The error matches
@@ -19,34 +21,32 @@ func ListenSide(cfg SideConfig) (*SideConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, first, err := watchLink(cfg.Interface, cfg.Logger)
+	w, err := watch(cfg.Interface, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
-	c, err := listenSide(cfg, first, w)
+	sock, err := openSide(&cfg, w.Interface().Addrs)
 	if err != nil {
-		w.close()
+		w.Close()
 		return nil, err
 	}
-	return c, nil
+	return newSide(cfg, sock, w)
 }
 
-func listenSide(cfg SideConfig, first iface, w watch) (*SideConn, error) {
-	addrs, err := addresses(first.index)
-	if err == nil {
-		err = cfg.choose(addrs)
+// openSide opens the socket of the source that cfg gives, or of one of the
+// interface's addresses, which it puts there.
+func openSide(cfg *SideConfig, addrs []netip.Addr) (sideSocket, error) {
+	if err := cfg.choose(addrs); err != nil {
+		return sideSocket{}, err
 	}
+	sock, err := listenUDP(cfg.Source, cfg.Port)
 	if err != nil {
-		return nil, err
+		return sock, fmt.Errorf("pfsyncnet: opening the side channel at %v: %w", netip.AddrPortFrom(cfg.Source, cfg.Port), rawip.Errno(err))
 	}
-	sock, err := openSide(cfg.Source, cfg.Port)
-	if err != nil {
-		return nil, fmt.Errorf("pfsyncnet: opening the side channel at %v: %w", netip.AddrPortFrom(cfg.Source, cfg.Port), errno(err))
-	}
-	return newSide(cfg, sock, first, w)
+	return sock, nil
 }
 
-func openSide(src netip.Addr, port uint16) (sideSocket, error) {
+func listenUDP(src netip.Addr, port uint16) (sideSocket, error) {
 	network, bind := "udp4", src
 	switch {
 	case src.IsLinkLocalUnicast() && src.Is6():
@@ -62,13 +62,13 @@ func openSide(src netip.Addr, port uint16) (sideSocket, error) {
 	s := sideSocket{conn: conn}
 	if src.Is4() {
 		c := ipv4.NewPacketConn(conn)
-		err = errors.Join(c.SetControlMessage(ipv4.FlagTTL|ipv4.FlagInterface|ipv4.FlagDst, true), c.SetTTL(ttl))
+		err = errors.Join(c.SetControlMessage(ipv4.FlagTTL|ipv4.FlagInterface|ipv4.FlagDst, true), c.SetTTL(rawip.TTL))
 		s.parse, s.via = parseSide4, func(index int) []byte {
 			return (&ipv4.ControlMessage{Src: src.AsSlice(), IfIndex: index}).Marshal()
 		}
 	} else {
 		c := ipv6.NewPacketConn(conn)
-		err = errors.Join(c.SetControlMessage(ipv6.FlagHopLimit|ipv6.FlagInterface|ipv6.FlagDst, true), c.SetHopLimit(ttl))
+		err = errors.Join(c.SetControlMessage(ipv6.FlagHopLimit|ipv6.FlagInterface|ipv6.FlagDst, true), c.SetHopLimit(rawip.TTL))
 		s.parse, s.via = parseSide6, func(index int) []byte {
 			return (&ipv6.ControlMessage{Src: src.AsSlice(), IfIndex: index}).Marshal()
 		}

@@ -1,12 +1,12 @@
 package pfsynctest_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -161,91 +161,64 @@ func TestTap(t *testing.T) {
 	})
 }
 
-func TestCutAndPartition(t *testing.T) {
+// What the segment and its ports are told reaches the network below.
+func TestControls(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, seg *pfsynctest.Segment, a, b, c *pfsynctest.Port) {
 		seg.Cut("a", "b")
-		say(t, a, "a1")
-		say(t, b, "b1")
-		wantHeard(t, "does not hear what is cut", b)
-		wantHeard(t, "hears the other direction", a, "b1")
-		wantHeard(t, "hears both", c, "a1", "b1")
-
-		seg.Partition([]string{"a"}, []string{"b"})
-		say(t, c, "c2")
-		say(t, a, "a2")
-		wantHeard(t, "is alone", a)
-		wantHeard(t, "is alone", b)
-		wantHeard(t, "is alone", c)
-
-		seg.Heal()
-		say(t, a, "a3")
-		wantHeard(t, "hears again", b, "a3")
-		wantHeard(t, "hears again", c, "a3")
-	})
-}
-
-func TestFreeze(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, _ *pfsynctest.Segment, a, b, _ *pfsynctest.Port) {
-		b.Freeze()
 		say(t, a, "one")
+		wantHeard(t, "is cut off", b)
+		wantHeard(t, "is not cut off", c, "one")
+		seg.Partition([]string{"c"})
+		say(t, a, "two")
+		wantHeard(t, "is alone", c)
+		seg.Heal()
+		seg.SetFaults(pfsynctest.Faults{Duplicate: 1})
+		say(t, a, "three")
+		wantHeard(t, "hears again, doubly", b, "three", "three")
+		seg.SetFaults(pfsynctest.Faults{})
+
+		b.Freeze()
+		b.SetQueue(1)
+		say(t, a, "four", "five")
 		read := make(chan string)
 		go func() { read <- string(next(t, b).Data) }()
-		time.Sleep(time.Hour)
+		synctest.Wait()
 		select {
 		case word := <-read:
 			t.Errorf("read %q while frozen", word)
 		default:
 		}
-		say(t, b, "still speaks")
-		wantHeard(t, "hears the frozen one", a, "still speaks")
 		b.Thaw()
-		if word := <-read; word != "one" {
-			t.Errorf("read %q, want one", word)
+		if word := <-read; word != "four" || b.Dropped() != 1 {
+			t.Errorf("read %q, %d dropped, want four and 1", word, b.Dropped())
 		}
-	})
-}
 
-func TestQueue(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, _ *pfsynctest.Segment, a, b, _ *pfsynctest.Port) {
-		b.SetQueue(2)
-		say(t, a, "one", "two", "three")
-		if n := b.Dropped(); n != 1 {
-			t.Errorf("%d dropped, want 1", n)
+		broken := errors.New("broken")
+		a.FailWrites(broken)
+		if n, err := a.WritePackets(pfsync.Group4, [][]byte{nil, nil}); n != 0 || err != broken {
+			t.Errorf("write gave %d, %v, want 0, %v", n, err, broken)
 		}
-		wantHeard(t, "keeps the first", b, "one", "two")
 	})
 }
 
 func TestClose(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, seg *pfsynctest.Segment, a, b, _ *pfsynctest.Port) {
-		seg.SetFaults(pfsynctest.Faults{Delay: time.Minute})
-		say(t, a, "on its way")
-		read := make(chan error)
-		go func() {
-			_, err := b.ReadPackets(make([]pfsync.Packet, 1))
-			read <- err
-		}()
-		synctest.Wait()
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := <-read; err != net.ErrClosed {
-			t.Errorf("a waiting read gave %v", err)
+		_, readErr := b.ReadPackets(make([]pfsync.Packet, 1))
+		n, writeErr := b.WritePackets(pfsync.Group4, [][]byte{nil})
+		for what, err := range map[string]error{"a read": readErr, "a write": writeErr, "a second close": b.Close()} {
+			if err != net.ErrClosed {
+				t.Errorf("%s gave %v", what, err)
+			}
 		}
-		if _, err := b.ReadPackets(make([]pfsync.Packet, 1)); err != net.ErrClosed {
-			t.Errorf("a read gave %v", err)
-		}
-		if n, err := b.WritePackets(pfsync.Group4, [][]byte{nil}); n != 0 || err != net.ErrClosed {
-			t.Errorf("a write gave %d, %v", n, err)
+		if n != 0 {
+			t.Errorf("%d written", n)
 		}
 		b.SendRaw(pfsync.Packet{Dst: pfsync.Group4, Data: []byte("from the dead")})
-		if err := b.Close(); err != net.ErrClosed {
-			t.Errorf("a second close gave %v", err)
-		}
-		time.Sleep(time.Hour)
 		wantHeard(t, "hears nothing of a closed port", a)
 
-		seg.SetFaults(pfsynctest.Faults{})
 		again := seg.Attach("b", addrB)
 		say(t, a, "back")
 		wantHeard(t, "hears after it was attached again", again, "back")

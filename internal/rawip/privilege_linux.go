@@ -1,0 +1,3 @@
+package rawip
+
+const privilege = "CAP_NET_RAW"
