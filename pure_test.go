@@ -32,6 +32,7 @@ type rule struct {
 var rules = []rule{
 	{dir: "internal/inet", pure: true},
 	{dir: "internal/simnet", pure: true},
+	{dir: "internal/memnet", running: true},
 	{dir: "demote", pure: true},
 	{dir: "carp", imports: []string{module + "/internal/inet", module + "/demote"}, running: true},
 	{dir: "carp", pure: true, imports: []string{module + "/internal/inet"}, files: []string{
@@ -41,6 +42,9 @@ var rules = []rule{
 	{dir: "pfsync", running: true},
 	{dir: "pfsync", pure: true, files: pfsyncPure},
 	{dir: "internal/ifconfig", pure: true, imports: []string{module + "/carp", module + "/demote"}},
+	{dir: "internal/confsync", pure: true, imports: []string{module + "/internal/hook", module + "/internal/ifconfig"}, files: []string{
+		"diff.go", "hostname.go", "keys.go", "merge.go", "rules.go", "section.go",
+	}},
 	{dir: "vip", pure: true, imports: []string{module + "/internal/inet", "github.com/mdlayher/ethernet"}, files: vipPure},
 }
 
@@ -160,7 +164,7 @@ func TestSiblings(t *testing.T) {
 			case ours && first == "examples" && top != "examples":
 				t.Errorf("%s imports the example %s", p, imp)
 			case imp == "github.com/mdlayher/packet" || imp == "github.com/mdlayher/netlink":
-				if !slices.Contains([]string{"carp/carpnet", "vip", "internal/rtnl", "examples/dump"}, path.Dir(filepath.ToSlash(p))) {
+				if !slices.Contains([]string{"carp/carpnet", "vip", "internal/rtnl", "examples/dump", "examples/lab"}, path.Dir(filepath.ToSlash(p))) {
 					t.Errorf("%s imports %s: it belongs to the Linux drivers", p, imp)
 				}
 			}

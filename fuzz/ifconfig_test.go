@@ -22,7 +22,7 @@ func FuzzHostname(f *testing.F) {
 		"inet alias 10.0.0.1 0xffffffff NONE # comment \\\n and more\r\n!echo $if\n\ninet6 2001:db8::1 64 advskew 100\n",
 		"pass \"it's\" descr 'a \"b\" \\c' group x -group x state init lladdr 2:0:0:0:0:1\ncarpnodes 1:0,2:3 balancing ip\n",
 		"up syncdev em1 syncpeer 10.0.0.2 maxupd 1 defer version 1400 mtu 1400\n", "vhid 1\n10.0.0.1/24\n-inet\ndelete\n", "dest 10.0.0.1",
-		"peer 224.0.0.1\nmcast\n10.0.0.1 broadcast 10.0.0.3\ndown\n-pass", "create\nfe80::1%carp1/10 alias\nfe80::1 delete",
+		"passfile 'a b' vhid 1", "peer 224.0.0.1\nmcast\n10.0.0.1 broadcast 10.0.0.3\ndown\n-pass", "create\nfe80::1%carp1/10 alias\nfe80::1 delete",
 	} {
 		for i := range interfaces {
 			f.Add(uint8(i), data, "")
@@ -58,7 +58,7 @@ carp1 create vhid 1 2 advbase 0 advskew 100 254 255 pass secret carpdev em0 -car
 224.0.0.18 -carppeer peer mcast carpnodes 1:0,2:100 3:4 balancing ip none lladdr 02:00:5e:10:20:30 group internal carp
 -group mtu 1400 descr LAN -descr up down inet inet6 alias delete -alias -inet -inet6 netmask 255.255.255.0 0xffffff00
 255.255.255.255 prefixlen 24 64 32 broadcast 10.0.0.255 10.0.0.1 10.0.0.1/24 10.0.0.2/32 2001:db8::1 2001:db8::1/64 fe80::1%carp1
-syncdev syncif -syncdev syncpeer 10.0.0.3 -syncpeer maxupd 128 defer -defer version 1301 destroy pfsync0 -g carpdemote -a`)
+syncdev syncif -syncdev syncpeer 10.0.0.3 -syncpeer maxupd 128 defer -defer version 1301 destroy pfsync0 -g carpdemote -a passfile lan.pass`)
 
 // FuzzIfconfig reads whatever may stand on the command line of ifconfig(8).
 func FuzzIfconfig(f *testing.F) {

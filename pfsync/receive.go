@@ -158,7 +158,7 @@ func (s *Session) inUpd(sec *Section) {
 		}
 		s.heard()
 		s.change = UpdC{StateID: s.in.StateID, Src: s.in.Src, Dst: s.in.Dst, Timeout: s.in.Timeout}
-		if s.update() {
+		if s.update(true) {
 			continue
 		}
 		err := s.in.Check(s.cfg.Dialect)
@@ -182,7 +182,7 @@ func (s *Session) inUpdC(sec *Section) {
 		switch {
 		case s.change.Check(s.cfg.Dialect) != nil:
 			s.stats.BadValue++
-		case !s.update() && !s.gone(s.change.StateID):
+		case !s.update(false) && !s.gone(s.change.StateID):
 			s.unknown = append(s.unknown, s.change.StateID)
 		}
 	}
@@ -200,9 +200,16 @@ func (s *Session) gone(id StateID) bool {
 	return true
 }
 
-// update applies s.change, and reports whether there is such a state.
-func (s *Session) update() bool {
-	if !s.store.Update(s.now, s.change.StateID, s.merging) {
+// update applies s.change, and reports whether there is such a state. A whole state is
+// what a peer was asked for.
+func (s *Session) update(whole bool) bool {
+	found := false
+	if r, ok := s.store.(Recaller); ok && whole {
+		found = r.Recall(s.now, s.change.StateID, s.merging)
+	} else {
+		found = s.store.Update(s.now, s.change.StateID, s.merging)
+	}
+	if !found {
 		return false
 	}
 	e := s.entries.get(s.change.StateID)

@@ -55,6 +55,15 @@ type Store interface {
 	Len() int
 }
 
+// A Recaller is a [Store] that tells two kinds of updates apart: that packets have
+// passed at a peer, and what a peer says when it is asked, for one state or for all.
+type Recaller interface {
+	Store
+
+	// Recall is Update for the second kind.
+	Recall(now time.Time, id StateID, f func(st *State) Keep) bool
+}
+
 // Keep is what remains of a change to a state in [Store.Update].
 type Keep uint8
 

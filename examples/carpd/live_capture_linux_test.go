@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -48,23 +47,12 @@ func (c *capture) end() {
 // adverts are those of a source up to now, or all.
 func (c *capture) adverts(src string) []advert {
 	c.t.Helper()
-	f, err := os.Open(c.file)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcap.NewReader(f)
-	if err != nil {
+	packets, err := pcap.ReadFile(c.file)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // it is being written
 		c.t.Fatal(err)
 	}
 	var out []advert
-	for {
-		p, err := r.Next()
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) { // it is being written
-			return out
-		} else if err != nil {
-			c.t.Fatal(err)
-		}
+	for _, p := range packets {
 		a := advert{At: p.Time}
 		if err := carpnet.ParseFrame(p.Data, &a.Packet); err != nil {
 			c.t.Fatal(err)
@@ -76,6 +64,7 @@ func (c *capture) adverts(src string) []advert {
 			out = append(out, a)
 		}
 	}
+	return out
 }
 
 // TestWire has others look at our packets: tshark, as what it takes them for and

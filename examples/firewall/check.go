@@ -79,6 +79,9 @@ func (s *settings) checkSync(p *ifconfig.PfsyncInterface, m machine) error {
 	if p.SyncPeer.IsValid() && m.owner(p.SyncPeer) != nil {
 		bad(ifconfig.SyncPeer, p.SyncPeer.String(), "expected the address of the other host: this is ours")
 	}
+	if s.converge && len(s.converges(p)) == 0 {
+		bad(ifconfig.SyncPeer, "", "expected syncpeer, or pfsync.peers in "+settingsFile+", for pfsync.converge: nobody else is asked")
+	}
 	if p.Version != 0 && s.pfsyncDialect == pfsync.OpenBSD {
 		bad(ifconfig.Version, "version", `expected it only with dialect = "freebsd" in `+settingsFile)
 	}

@@ -50,6 +50,9 @@ func (h *host) configure(cmd ifconfig.Command) error {
 		note()
 		return configureLink(cmd.Name, cmd.Changes)
 	}
+	if err := readPassFiles(h.dir, cmd.Changes); err != nil {
+		return err
+	}
 	to, err := h.view().config.With(cmd.Name, cmd.Changes)
 	if err != nil {
 		return err

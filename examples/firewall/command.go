@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gocarp/gocarp/internal/cli"
 	"github.com/gocarp/gocarp/internal/control"
@@ -25,6 +27,7 @@ var commands = map[string]func(*host, context.Context, []string, *control.Writer
 	"resync":      (*host).cmdResync,
 	"reload":      (*host).cmdReload,
 	"doctor":      (*host).cmdDoctor,
+	"sync":        (*host).cmdSync,
 }
 
 // A usageError is what is wrong with a command.
@@ -100,12 +103,17 @@ func (h *host) cmdMaintenance(_ context.Context, args []string, w *control.Write
 }
 
 func (h *host) cmdDrain(ctx context.Context, args []string, w *control.Writer) error {
-	if err := noArgs("drain", args); err != nil {
+	force := slices.Equal(args, []string{"-force"})
+	if len(args) > 0 && !force {
+		return usageError("drain: want -force, or nothing")
+	}
+	h.journal.add("command", strings.Join(append([]string{"drain"}, args...), " "))
+	confirmed, err := h.drain(ctx, force, func(text string) { fmt.Fprintf(w, "going on regardless: %s\n", text) })
+	if err != nil {
 		return err
 	}
-	h.journal.add("command", "drain")
-	if err := h.drain(ctx); err != nil {
-		return err
+	if len(confirmed) > 0 {
+		fmt.Fprintf(w, "%v has confirmed that it is master of %s\n", h.peer.address, strings.Join(confirmed, ", "))
 	}
 	fmt.Fprintln(w, "nothing is master here any more; this lasts until \"maintenance off\"")
 	return nil
@@ -154,15 +162,23 @@ func (h *host) reload(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	checks, err := h.changeChecks(s.settings.checks)
+	for _, line := range checks {
+		fmt.Fprintln(w, line)
+	}
+	if err != nil {
+		return err
+	}
 	if err := h.setSysctls(s.sysctls); err != nil {
 		return err
 	}
 	for _, v := range h.view().vhosts {
 		h.forgiveHooks(v)
 	}
+	h.reloaded()
 	if s.sysctls != before {
 		fmt.Fprintln(w, "sysctls: changed")
-	} else if len(deltas) == 0 {
+	} else if len(deltas) == 0 && len(checks) == 0 {
 		fmt.Fprintln(w, "nothing was different")
 	}
 	return nil

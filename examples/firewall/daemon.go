@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -26,6 +27,10 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) int {
 		printError(stderr, err)
 		return code
 	}
+	did, err := recoverSync(o)
+	if err != nil {
+		return fail(cli.Usage, err)
+	}
 	s, err := readSetup(o.dir)
 	if err == nil {
 		err = s.prepare()
@@ -38,6 +43,9 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) int {
 		return fail(cli.Usage, err)
 	}
 	defer flush()
+	if did != "" {
+		log.Warn("firewall: " + did)
+	}
 	for _, w := range s.warnings {
 		log.Warn("firewall: " + w)
 	}
@@ -49,9 +57,20 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) int {
 		return fail(cli.Usage, err)
 	}
 
+	files, err := lockDir(o.dir)
+	if err != nil {
+		return fail(cli.Usage, err)
+	}
+	defer files.Close()
+
 	h, err := newHost(o.dir, s, log)
 	if err != nil {
 		return fail(cli.Usage, err)
+	}
+	if o.socket == defaultSocket {
+		if err := os.Mkdir(filepath.Dir(defaultSocket), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return fail(cli.Usage, err)
+		}
 	}
 	socket, err := control.Listen(o.socket, h.command)
 	if err != nil {
@@ -89,6 +108,7 @@ func (h *host) run(ctx context.Context, s *setup, socket *control.Server) error 
 			}
 		})
 		wg.Go(func() { h.reloadOn(beside, hangup) })
+		wg.Go(func() { h.runPeer(beside) })
 		wg.Go(func() { h.watchdog(beside) })
 		h.log.Info("firewall: running", "interfaces", len(s.config.Carp))
 		notify("READY=1")

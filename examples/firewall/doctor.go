@@ -79,6 +79,15 @@ func (h *host) cmdDoctor(ctx context.Context, args []string, w *control.Writer) 
 		}
 		p.check(c.Name, err)
 	}
+	r, err := h.report(ctx)
+	if err != nil {
+		return err
+	}
+	p.peer(r.Peer, r.Time)
+	p.wan(h.wanStatus())
+	for _, c := range n.checks {
+		p.check(c.cause()+", "+c.String(), c.failure())
+	}
 	_, err = readSetup(h.dir)
 	p.check("files in "+h.dir, err)
 	if scripts, err := hook.Find(filepath.Join(h.dir, hooksDir)); err == nil {
@@ -87,11 +96,28 @@ func (h *host) cmdDoctor(ctx context.Context, args []string, w *control.Writer) 
 	if count, err := h.groups.Count(demote.Carp); err == nil && count > 0 {
 		p.warn("group carp is demoted by %d: see status", count)
 	}
-	p.masquerade(ctx)
+	p.states(ctx, h.mirror != nil)
 	if p.ill {
 		return errors.New("something is bad")
 	}
 	return nil
+}
+
+// peer looks at the channel to the other host, and at what both must agree about.
+func (p *patient) peer(r peerReport, now time.Time) {
+	switch r.State {
+	case peerNone:
+		p.warn("there is no channel to the other host: see [peer] in %s", settingsFile)
+	case peerNew:
+		p.warn("peer %v: not asked yet", r.Address)
+	case peerUp:
+		p.ok("peer %v answered %v ago", r.Address, age(now, r.Answered))
+	default:
+		p.bad("%s, for %v", r.Error, age(now, r.Since))
+	}
+	for _, text := range append(r.Conflicts, r.Differences...) {
+		p.bad("%s", text)
+	}
 }
 
 // outside are the carp interfaces that are not in group carp.
@@ -123,19 +149,40 @@ func (p *patient) sysctl(name, want, otherwise string) {
 // nftTimeout is what listing the rules may take.
 const nftTimeout = 5 * time.Second
 
-// masquerade looks for rules that use an address of one host only: the kernel picks
-// the interface's own, not the shared one, and connections die with the host.
-func (p *patient) masquerade(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, nftTimeout)
-	defer cancel()
-	rules, err := exec.CommandContext(ctx, "nft", "list", "ruleset").Output()
-	if err != nil {
-		p.warn("the rules of the firewall could not be read: nft: %v", err)
-		return
-	}
-	for line := range strings.Lines(string(rules)) {
-		if rule := strings.TrimSpace(line); strings.Contains(rule, "masquerade") {
-			p.bad("rule %q: masquerade uses the host's own address; want \"snat to\" a shared one", rule)
+// states looks for what keeps connections from surviving.
+func (p *patient) states(ctx context.Context, mirrored bool) {
+	if !mirrored {
+		p.warn("states.policy in %s is %q: connections do not survive a failover", settingsFile, statesMemory)
+	} else {
+		for _, text := range stateWarnings() {
+			p.warn("%s", text)
 		}
 	}
+	rules, err := masqueraded(ctx)
+	if err != nil {
+		p.warn("%v", err)
+	}
+	for _, rule := range rules {
+		p.bad(masqueradeWarning, rule)
+	}
+}
+
+const masqueradeWarning = "rule %q: masquerade uses the host's own address; want \"snat to\" a shared one"
+
+// masqueraded are the rules that use an address of one host only: the kernel picks
+// the interface's own, not the shared one, and connections die with the host.
+func masqueraded(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, nftTimeout)
+	defer cancel()
+	list, err := exec.CommandContext(ctx, "nft", "list", "ruleset").Output()
+	if err != nil {
+		return nil, fmt.Errorf("the rules of the firewall could not be read: nft: %w", err)
+	}
+	var rules []string
+	for line := range strings.Lines(string(list)) {
+		if rule := strings.TrimSpace(line); strings.Contains(rule, "masquerade") {
+			rules = append(rules, rule)
+		}
+	}
+	return rules, nil
 }

@@ -36,14 +36,22 @@ type host struct {
 	hooks    *hook.Queue
 	failing  failingHooks
 	groups   demote.Groups
-	self     *demote.Member // what demotes the whole host counts here, in group carp
+	peer     *neighbour          // nil: there is no channel to the other host
+	self     *demote.Member      // what demotes the whole host counts here, in group carp
+	wan      atomic.Pointer[wan] // nil: there is no interface that only the master brings up
 	table    pfsync.Store
-	hostID   uint32
-	failed   chan error // see fail
+	mirror   mirror // the table, if it is the kernel's; else nil
+	yielders yielders
+
+	endMirror func() error
+	hostID    uint32
+	failed    chan error // see fail
+	draining  atomic.Bool
 
 	virtual  atomic.Pointer[map[netip.Addr]bool] // all shared addresses
 	subjects sync.Map                            // "1@em0" to its *vhost
 
+	conf     confSync
 	changing sync.Mutex // held for as long as a change takes
 	stopped  bool       // no more changes
 
@@ -60,17 +68,14 @@ type running struct {
 	devices map[string]*device        // by real interface
 	sync    *syncer                   // nil: pfsync0 is not up
 	broken  map[string]error          // by interface: what went wrong with it last
+	checks  []*runningCheck           // in the order they were started
 }
 
 // newHost makes a host that runs nothing yet.
 func newHost(dir string, s *setup, log *slog.Logger) (*host, error) {
-	table, err := newTable(&s.settings)
-	if err != nil {
-		return nil, err
-	}
 	h := &host{
-		dir: dir, settings: s.settings, log: log, journal: newJournal(), table: table, hostID: randomID(),
-		failed: make(chan error, 1),
+		dir: dir, settings: s.settings, log: log, journal: newJournal(), hostID: randomID(),
+		failed: make(chan error, 1), yielders: yielders{names: make(map[string]uint64)},
 		running: running{
 			sysctls: s.sysctls, members: make(map[string]*demote.Member),
 			vhosts: make(map[string]*vhost), devices: make(map[string]*device), broken: make(map[string]error),
@@ -86,6 +91,13 @@ func newHost(dir string, s *setup, log *slog.Logger) (*host, error) {
 	h.hooks = hook.New(hook.Config{
 		Dir: filepath.Join(dir, hooksDir), Timeout: s.settings.hookTimeout, Logger: log, Done: h.hookDone,
 	})
+	if err := h.openTable(); err != nil {
+		return nil, err
+	}
+	if err := h.openPeer(s); err != nil {
+		return nil, err
+	}
+	var err error
 	h.self, err = h.groups.Join(selfName, demote.Carp)
 	return h, err
 }
@@ -128,10 +140,18 @@ func (h *host) set(f func(*running)) {
 // put on its own demotion, the host is demoted. If anything fails, stop is due.
 func (h *host) start(ctx context.Context, s *setup) error {
 	h.self.Set(starting, startingDemote)
+	h.endMirror = h.runMirror()
+	go h.warnOfStates()
 	if s.maintenance {
 		h.self.Set(maintenance, maintenanceDemote)
 	}
+	if err := h.openWAN(); err != nil {
+		return err
+	}
 	if err := h.changeTo(s.config); err != nil {
+		return err
+	}
+	if err := h.startChecks(s.settings.checks); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.force)) {
@@ -171,12 +191,15 @@ func (h *host) stop() error {
 	for _, d := range n.devices {
 		errs = append(errs, d.wait())
 	}
+	errs = append(errs, h.closeWAN())
 	for _, v := range n.vhosts {
 		errs = append(errs, h.letGo(v))
 	}
+	endChecks(n.checks...) // not earlier: a host that fails must not look well at the end
 	if n.sync != nil {
 		errs = append(errs, n.sync.close())
 	}
+	errs = append(errs, h.endMirror())
 	ctx, cancel := context.WithTimeout(context.Background(), hooksTimeout)
 	defer cancel()
 	if left := h.hooks.Close(ctx); left > 0 {
@@ -209,6 +232,7 @@ func (h *host) stateChanged(c carp.Change) {
 	}
 	h.journal.add("state", fmt.Sprintf("%s (%s) %v -> %v: %v, demotion %d", name, c.Subject(), c.From, c.To, c.Reason, demotion))
 	h.hooks.Add(c)
+	h.wanLooks()
 }
 
 // isVirtual reports whether addr is one of the shared addresses.

@@ -9,7 +9,7 @@ import (
 // An entry is something that happened.
 type entry struct {
 	At   time.Time
-	Kind string // "state", "demotion", "command", "hook" or "note"
+	Kind string // "state", "demotion", "command", "hook", "wan" or "note"
 	Text string
 }
 

@@ -33,6 +33,7 @@ type pair struct {
 	dirs map[string]string     // configuration
 	rtnl map[string]*rtnl.Conn // of each firewall
 	env  []string              // of the firewalls that are started, beside ours
+	by   []string              // a program that starts them, with its words; none: the test itself
 }
 
 // The addresses that are shared.
@@ -285,7 +286,8 @@ func (d *daemon) said() string {
 func (p *pair) start(host string, args ...string) *daemon {
 	p.t.Helper()
 	d := &daemon{p: p, host: host, done: make(chan struct{})}
-	d.cmd = exec.Command(program, append([]string{"run", "-C", p.dirs[host], "-s", p.socket(host)}, args...)...)
+	words := slices.Concat(p.by, []string{program, "run", "-C", p.dirs[host], "-s", p.socket(host)}, args)
+	d.cmd = exec.Command(words[0], words[1:]...)
 	d.cmd.Stderr = d
 	d.cmd.Env = append(os.Environ(), p.env...)
 	var err error

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 
 	"github.com/gocarp/gocarp/internal/ifconfig"
@@ -16,5 +17,7 @@ var errSystem = fmt.Errorf("firewall on %s, which has a CARP of its own or none:
 func readMachine() (machine, error) { return nil, errSystem }
 
 func (l *link) apply(ifconfig.Change) error { return errSystem }
+
+func lockDir(string) (*os.File, error) { return nil, errSystem }
 
 func privileges() error { return errSystem }

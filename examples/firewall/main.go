@@ -15,6 +15,12 @@
 //	setup.go     what the files ask for            host.go     what runs, start and end
 //	check.go     whether this machine can do it    change.go   from one configuration to another
 //	device.go vhost.go sync.go   the parts         command.go  what the socket answers to
+//	peer.go      the channel to the other host     drain.go    hand over, if that one can
+//	checks.go    what demotes when it is broken    settings*.go  firewall.toml, by its tables
+//	cmd_sync.go  the files go to the other host    syncconf.go  and what that one does with them
+//
+// Beside the code: configurations to start from (conf), manual pages (man) and a unit
+// for systemd (firewall.service).
 package main
 
 import (
@@ -42,6 +48,9 @@ func main() {
 
 // run is main with its surroundings as arguments. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == wanGuardName {
+		return wanGuard(args[1:], os.Stdin, stdout, stderr)
+	}
 	o, err := parseOptions(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gocarp/gocarp/carp"
@@ -41,7 +39,11 @@ func (h *host) enterMaintenance(persistent bool) error {
 // removed, which is an error all the same.
 func (h *host) leaveMaintenance() error {
 	h.self.Set(maintenance, 0)
-	if err := os.Remove(maintenanceFlag(h.dir)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	flag := maintenanceFlag(h.dir)
+	if _, err := os.Lstat(flag); errors.Is(err, os.ErrNotExist) {
+		return nil // a file system that is read-only would refuse to remove even nothing
+	}
+	if err := os.Remove(flag); err != nil {
 		return fmt.Errorf("it is over, but comes back at the next start: %w", err)
 	}
 	return nil
@@ -71,33 +73,6 @@ func storeFlag(path string) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// drainTimeout is how long drain waits for the other host.
-const drainTimeout = 15 * time.Second
-
-// drain enters maintenance and waits until nothing is master here. If that does not
-// happen in time, because there is nobody else, the host goes on doing its work, in
-// maintenance.
-func (h *host) drain(ctx context.Context) error {
-	h.flush()
-	if err := h.enterMaintenance(false); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
-	for {
-		changed := h.journal.next()
-		masters := h.masters()
-		if len(masters) == 0 {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("nobody has taken over from %s: is the other host up, and demoted less?", strings.Join(masters, ", "))
-		}
-	}
 }
 
 // masters are the carp interfaces that are MASTER, or still hold their addresses.

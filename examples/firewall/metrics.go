@@ -14,11 +14,12 @@ import (
 // writeMetrics writes what there is to count, in the text format of Prometheus.
 func (h *host) writeMetrics(ctx context.Context, w io.Writer) {
 	var b strings.Builder
-	s, err := h.status(ctx)
+	r, err := h.report(ctx)
 	if err != nil {
 		fmt.Fprintf(w, "# %v\n", err)
 		return
 	}
+	s := r.Nodes[0]
 	head := func(name, kind, help string) { fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind) }
 	yes := map[bool]int{true: 1}
 
@@ -27,7 +28,7 @@ func (h *host) writeMetrics(ctx context.Context, w io.Writer) {
 	head("carp_state", "gauge", "1 for the state that the carp interface is in.")
 	for _, i := range s.Interfaces {
 		for st := carp.Init; st <= carp.Master; st++ {
-			fmt.Fprintf(&b, "carp_state{interface=%q,vhid=\"%d\",carpdev=%q,state=\"%v\"} %d\n", i.Name, i.VHID, i.CarpDev, st, yes[i.State == st])
+			fmt.Fprintf(&b, "carp_state{interface=%q,vhid=\"%d\",carpdev=%q,state=\"%v\"} %d\n", i.Name, i.VHID, i.CarpDev, st, yes[i.State == st.String()])
 		}
 	}
 	head("carp_demotion", "gauge", "The demotion that the carp interface advertises.")
@@ -39,6 +40,7 @@ func (h *host) writeMetrics(ctx context.Context, w io.Writer) {
 		fmt.Fprintf(&b, "carp_group_demotion{group=%q} %d\n", g.Name, g.Demotion)
 	}
 
+	r.writePeerMetrics(&b)
 	n := h.view()
 	var devices []carp.Status
 	for _, d := range n.devices {

@@ -36,6 +36,7 @@ func (s *setup) prepare() error {
 			s.warn("%s: defer has no effect: first packets are not held back here", p.Name)
 		}
 	}
+	errs = append(errs, s.preparePeer(), s.prepareWAN(m))
 	return errors.Join(errs...)
 }
 
@@ -65,7 +66,13 @@ func (s *setup) plan(w io.Writer) {
 		if p.SyncPeer.IsValid() {
 			peer = p.SyncPeer.String()
 		}
-		fmt.Fprintf(w, "%s: %s to %s, up to %d states\n", p.Name, p.SyncDev, peer, s.settings.maxStates)
+		fmt.Fprintf(w, "%s: %s to %s, up to %d states, %v\n", p.Name, p.SyncDev, peer, s.settings.maxStates, &s.settings.states)
+	}
+	for _, c := range s.settings.checks {
+		fmt.Fprintf(w, "%s: %v every %v, from failure %d on demotes %s by %d\n", c.cause(), &c, c.interval, c.fall, c.where(), c.demote)
+	}
+	if s.settings.wan.ifname != "" {
+		fmt.Fprintln(w, &s.settings.wan)
 	}
 	for _, h := range s.hooks {
 		fmt.Fprintf(w, "at each change: %s/%s vhid@interface STATE, %v at most\n", hooksDir, h.Name, s.settings.hookTimeout)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/gocarp/gocarp/carp"
@@ -23,15 +24,21 @@ type settings struct {
 	carpAllow     []netip.Prefix // sources whose adverts count; none: all
 	syncPeers     []netip.Addr   // sources whose pfsync packets count; none: syncpeer, or all
 	maxStates     int
+	converge      bool // compare the table with those of peers, and repair it
 	hookTimeout   time.Duration
 	hookDemote    int // 0: failing hooks do not demote
+	checks        []checkSettings
+	peer          peerSettings
+	wan           wanSettings
+	sync          syncSettings
+	states        stateSettings
 }
 
 const settingsFile = "firewall.toml"
 
 // readSettings reads firewall.toml, which need not be there.
 func readSettings(dir string) (settings, error) {
-	s := settings{hookTimeout: hook.DefaultTimeout, maxStates: pfsync.DefaultStates}
+	s := settings{hookTimeout: hook.DefaultTimeout, maxStates: pfsync.DefaultStates, wan: defaultWAN()}
 	data, err := os.ReadFile(filepath.Join(dir, settingsFile))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -49,13 +56,25 @@ func readSettings(dir string) (settings, error) {
 			errs = append(errs, &ifconfig.Error{Pos: v.pos, Word: v.key, Msg: msg})
 		}
 	}
-	return s, errors.Join(errs...)
+	return s, errors.Join(append(errs, s.peer.load(dir))...)
 }
 
 // set takes a value, or says what was expected.
 func (s *settings) set(v tomlValue) (expected string) {
 	text, _ := v.v.(string)
 	list, isList := v.v.([]string)
+	if strings.HasPrefix(v.key, "check.") {
+		return s.setCheck(v)
+	}
+	if strings.HasPrefix(v.key, "sync.") {
+		return s.sync.set(v)
+	}
+	if strings.HasPrefix(v.key, "states.") {
+		return s.states.set(v)
+	}
+	if strings.HasPrefix(v.key, "wan.") {
+		return s.wan.set(v)
+	}
 	switch v.key {
 	case "mac":
 		modes := map[string]vip.Mode{"real": vip.RealMAC, "virtual": vip.VirtualMAC, "rewritten": vip.RewrittenMAC}
@@ -95,6 +114,12 @@ func (s *settings) set(v tomlValue) (expected string) {
 		if !isList {
 			return `expected the addresses of hosts, as ["192.0.2.1"]`
 		}
+	case "pfsync.converge":
+		on, ok := v.v.(bool)
+		if !ok {
+			return "expected true or false"
+		}
+		s.converge = on
 	case "pfsync.states":
 		n, ok := within(v.v, 1, pfsync.MaxStates)
 		if !ok {
@@ -113,14 +138,24 @@ func (s *settings) set(v tomlValue) (expected string) {
 			return "expected a number, 0 to 255"
 		}
 		s.hookDemote = n
+	case "peer.address", "peer.port", "peer.secret-file":
+		return s.peer.set(v)
 	default:
-		return "expected one of mac, dialect, carp.allow, pfsync.peers, pfsync.states, hooks.timeout, hooks.demote"
+		return "expected one of mac, dialect, carp.allow, pfsync.converge, pfsync.peers, pfsync.states, hooks.timeout, hooks.demote, check.NAME, peer.address, peer.port, peer.secret-file, sync.exclude, sync.skew-add, sync.extra.NAME, states.policy, states.refresh, states.short, states.local, wan.interface and its like"
 	}
 	return ""
 }
 
-// equal reports whether s and o say the same.
-func (s settings) equal(o settings) bool { return reflect.DeepEqual(s, o) }
+// equal reports whether s and o say the same, wherever it stands, but for what counts
+// without a new start: the checks, and what [sync] says.
+func (s settings) equal(o settings) bool {
+	for _, x := range []*settings{&s, &o} {
+		x.checks, x.sync = nil, syncSettings{}
+		x.peer.pos, x.wan.at = ifconfig.Pos{}, nil
+	}
+	s.wan.at, o.wan.at = nil, nil // other lines may have moved it
+	return reflect.DeepEqual(s, o)
+}
 
 // within takes v as a number in a range.
 func within(v any, low, high int64) (int, bool) {

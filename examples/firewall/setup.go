@@ -41,7 +41,8 @@ func readSetup(dir string) (*setup, error) {
 		}
 	}
 	s.settings, err = readSettings(dir)
-	errs = append(errs, err, s.readSysctls(dir), s.readHooks(dir), s.config.Validate())
+	errs = append(errs, err, s.readSysctls(dir), s.readHooks(dir), s.config.Validate(), s.settings.checksFit(s.config))
+	s.settings.wan.place(s.config)
 	_, err = os.Lstat(maintenanceFlag(dir))
 	s.maintenance = err == nil
 	if err := errors.Join(errs...); err != nil {
@@ -81,6 +82,9 @@ func (s *setup) readHostname(dir, name string) error {
 				s.warn("%s has a passphrase, and others than its owner may read it: chmod 600", name)
 			}
 		}
+	}
+	if err := readPassFiles(dir, changes); err != nil {
+		return err
 	}
 	config, err := s.config.With(ifname, changes)
 	if err != nil {

@@ -14,12 +14,6 @@ import (
 	"github.com/gocarp/gocarp/pfsync"
 )
 
-// A statusReport is the answer of "status -json", one object a line.
-type statusReport struct {
-	Time  time.Time    `json:"time"`
-	Nodes []nodeStatus `json:"nodes"` // this one first
-}
-
 // A nodeStatus is what a host is doing.
 type nodeStatus struct {
 	Name        string            `json:"name"`
@@ -27,10 +21,12 @@ type nodeStatus struct {
 	Role        string            `json:"role"`        // MASTER, BACKUP, INIT, or MIXED
 	Maintenance string            `json:"maintenance"` // off, on, or persistent
 	Preempt     bool              `json:"preempt"`
+	NotLoaded   bool              `json:"not_loaded,omitempty"` // "sync" stored files that do not count yet
 	Interfaces  []interfaceStatus `json:"interfaces"`
 	Groups      []groupStatus     `json:"groups"` // those of all carp interfaces
 	Demotions   []demotionStatus  `json:"demotions"`
 	Pfsync      *pfsyncStatus     `json:"pfsync,omitempty"`
+	WAN         *wanStatus        `json:"wan,omitempty"`
 }
 
 // An interfaceStatus is what a carp interface is doing.
@@ -38,11 +34,11 @@ type interfaceStatus struct {
 	Name      string         `json:"name"`
 	VHID      uint8          `json:"vhid"`
 	CarpDev   string         `json:"carpdev"`
-	State     carp.State     `json:"state"`
+	State     string         `json:"state"`             // MASTER, BACKUP or INIT
 	Down      bool           `json:"down,omitempty"`    // by hand
 	Leaving   bool           `json:"leaving,omitempty"` // bowed out, waiting for a successor
 	Since     time.Time      `json:"since,omitzero"`
-	Reason    carp.Reason    `json:"reason"`
+	Reason    string         `json:"reason"`
 	AdvBase   uint8          `json:"advbase"`
 	AdvSkew   uint8          `json:"advskew"`
 	Demotion  int            `json:"demotion"` // all that is below, for its groups
@@ -76,6 +72,8 @@ type pfsyncStatus struct {
 	Synced   bool   `json:"synced"`         // no bulk update is outstanding
 	Demotion int    `json:"demotion"`
 	States   int    `json:"states"`
+	Tables   string `json:"tables,omitempty"` // with pfsync.converge: identical, different, or unknown
+	Differ   int    `json:"differ,omitempty"` // states that did, when last compared
 	Error    string `json:"error,omitempty"`
 }
 
@@ -84,6 +82,7 @@ func (h *host) status(ctx context.Context) (nodeStatus, error) {
 	n := h.view()
 	s := nodeStatus{Local: true, Preempt: n.sysctls.preempt, Maintenance: "off", Interfaces: []interfaceStatus{}, Demotions: []demotionStatus{}}
 	s.Name, _ = os.Hostname()
+	s.NotLoaded = h.conf.stored.Load()
 	switch on, persistent := h.inMaintenance(); {
 	case on && persistent:
 		s.Maintenance = "persistent"
@@ -100,6 +99,7 @@ func (h *host) status(ctx context.Context) (nodeStatus, error) {
 		}
 	}
 	s.Demotions = h.demotions(n)
+	s.WAN = h.wanStatus()
 	if n.config.Pfsync == nil {
 		return s, nil
 	}
@@ -111,6 +111,7 @@ func (h *host) status(ctx context.Context) (nodeStatus, error) {
 func (n running) interfaceStatus(i ifconfig.CarpInterface) interfaceStatus {
 	s := interfaceStatus{
 		Name: i.Name, VHID: i.VHID, CarpDev: i.CarpDev, Down: i.Down,
+		State: carp.Init.String(), Reason: carp.Reason(0).String(),
 		AdvBase: i.AdvBase, AdvSkew: i.AdvSkew, Addresses: []netip.Prefix{}, Groups: i.Groups,
 	}
 	for _, a := range i.Addresses {
@@ -121,7 +122,7 @@ func (n running) interfaceStatus(i ifconfig.CarpInterface) interfaceStatus {
 	}
 	if v := n.vhosts[i.Name]; v != nil {
 		g := v.status()
-		s.State, s.Leaving, s.Since, s.Reason = g.State, g.Leaving, g.Since, g.Reason
+		s.State, s.Leaving, s.Since, s.Reason = g.State.String(), g.Leaving, g.Since, g.Reason.String()
 		s.Demotion, s.Held, s.Heard, s.Rejected = g.Demotion, g.Held, g.Heard, v.rejected.Load()
 	}
 	return s
@@ -129,18 +130,19 @@ func (n running) interfaceStatus(i ifconfig.CarpInterface) interfaceStatus {
 
 // role is what the host is as a whole.
 func role(all []interfaceStatus) string {
-	var states [carp.Master + 1]bool
+	var states []string
 	for _, i := range all {
-		if !i.Down {
-			states[i.State] = true
+		if !i.Down && !slices.Contains(states, i.State) {
+			states = append(states, i.State)
 		}
 	}
+	master, backup := slices.Contains(states, carp.Master.String()), slices.Contains(states, carp.Backup.String())
 	switch {
-	case states[carp.Master] && (states[carp.Backup] || states[carp.Init]):
+	case master && len(states) > 1:
 		return "MIXED"
-	case states[carp.Master]:
+	case master:
 		return carp.Master.String()
-	case states[carp.Backup]:
+	case backup:
 		return carp.Backup.String()
 	}
 	return carp.Init.String()
@@ -184,5 +186,6 @@ func (h *host) pfsyncStatus(ctx context.Context, n running) (*pfsyncStatus, erro
 		return s, nil
 	}
 	s.Link, s.Synced, s.Demotion = p.Link.String(), p.SyncOK, p.Demotion
+	s.Tables, s.Differ = agreement(p.Converge)
 	return s, err
 }

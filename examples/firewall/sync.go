@@ -52,9 +52,18 @@ func (h *host) openSync(p *ifconfig.PfsyncInterface, m machine, member *demote.M
 	if p.MTU != 0 {
 		c.Session.MTU = p.MTU
 	}
-	if y.node, err = pfsync.NewNode(c); err != nil {
+	if err = h.converge(&c, p); err == nil {
+		if y.node, err = pfsync.NewNode(c); err != nil && c.Side != nil {
+			c.Side.Close()
+		}
+	}
+	if err != nil {
 		y.conn.Close()
 		return nil, err
+	}
+	if h.mirror != nil {
+		h.mirror.tell(y.node)
+		go h.adoptWhenSynced(y)
 	}
 	var ctx context.Context
 	ctx, y.cancel = context.WithCancel(context.Background())

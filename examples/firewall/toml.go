@@ -29,14 +29,14 @@ func parseTOML(file, data string) ([]tomlValue, error) {
 			continue
 		}
 		if p.skip("[") {
-			name := p.name()
+			name := p.key()
 			if name == "" || !p.skip("]") || !p.end() {
-				return nil, &ifconfig.Error{Pos: pos, Msg: "expected a table, as [hooks]"}
+				return nil, &ifconfig.Error{Pos: pos, Msg: "expected a table, as [hooks] or [check.gateway]"}
 			}
 			table = name + "."
 			continue
 		}
-		key := p.name()
+		key := p.key()
 		if key == "" || !p.skip("=") {
 			return nil, &ifconfig.Error{Pos: pos, Msg: `expected key = value, or [table]`}
 		}
@@ -72,6 +72,19 @@ func (p *tomlLine) skip(token string) bool {
 		p.rest = rest
 	}
 	return ok
+}
+
+// key takes bare keys with dots between them. It is empty if one is missing.
+func (p *tomlLine) key() string {
+	key := p.name()
+	for key != "" && p.skip(".") {
+		name := p.name()
+		if name == "" {
+			return ""
+		}
+		key += "." + name
+	}
+	return key
 }
 
 // name takes a bare key.

@@ -32,7 +32,7 @@ demote = 10
 		mac: vip.VirtualMAC, carpDialect: carp.FreeBSD, pfsyncDialect: pfsync.FreeBSD15,
 		carpAllow: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")},
 		syncPeers: []netip.Addr{netip.MustParseAddr("10.10.10.2")}, maxStates: 1000000,
-		hookTimeout: 5 * time.Second, hookDemote: 10,
+		hookTimeout: 5 * time.Second, hookDemote: 10, wan: defaultWAN(),
 	}
 	if err != nil || !have.equal(want) {
 		t.Errorf("%+v, %v, want %+v", have, err, want)
@@ -40,7 +40,7 @@ demote = 10
 }
 
 func TestTOML(t *testing.T) {
-	all, err := parseTOML("f", "a = true\nb = \"x # y\"\n[t]\na = -3\nb = []\nc = ['']\n")
+	all, err := parseTOML("f", "a = true\nb = \"x # y\"\n[t]\na = -3\nb = []\nc = ['']\n[t . u-1]\na.b = 1\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestTOML(t *testing.T) {
 	for _, v := range all {
 		got[v.key] = v.v
 	}
-	want := map[string]any{"a": true, "b": "x # y", "t.a": int64(-3), "t.b": []string{}, "t.c": []string{""}}
+	want := map[string]any{"a": true, "b": "x # y", "t.a": int64(-3), "t.b": []string{}, "t.c": []string{""}, "t.u-1.a.b": int64(1)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -61,6 +61,9 @@ func TestTOMLErrors(t *testing.T) {
 		"[t":                       "f:1: expected a table",
 		"[t] x":                    "f:1: expected a table",
 		"[[t]]":                    "f:1: expected a table",
+		"[t.]":                     "f:1: expected a table",
+		"[.t]":                     "f:1: expected a table",
+		"a. = 1":                   "f:1: expected key = value",
 		"\na = 1\na = 2":           `f:3: word "a": expected it once`,
 		"a = 1 2":                  `f:1: word "a": expected nothing after the value`,
 		"a = x":                    `f:1: word "a": expected a string in quotes`,

@@ -79,7 +79,7 @@ func (h *host) openVhost(i ifconfig.CarpInterface, target ifconfig.Config, m mac
 		}
 	}()
 	h.subjects.Store(v.subject, v)
-	g.Addrs, g.Demote = v.addrs, v.member
+	g.Addrs, g.Demote = h.addrs(v), v.member
 	if err := d.node.Add(g); err != nil {
 		return errors.Join(err, h.letGo(v), h.dropDevice(d))
 	}

@@ -24,6 +24,9 @@ type Script struct {
 // scriptName leaves out what editors and package managers leave about.
 var scriptName = regexp.MustCompile(`^[0-9]+-[A-Za-z0-9_-]+(\.(sh|py|pl|php))?$`)
 
+// IsScript reports whether name is one that a script can have.
+func IsScript(name string) bool { return scriptName.MatchString(name) }
+
 const worldWritable = 0o002
 
 // Find lists the scripts of dir in the order in which they are called: regular
@@ -48,7 +51,7 @@ func Find(dir string) ([]Script, error) {
 	}
 	var scripts []Script
 	for _, e := range entries {
-		if !scriptName.MatchString(e.Name()) {
+		if !IsScript(e.Name()) {
 			continue
 		}
 		s := Script{Name: e.Name(), Path: filepath.Join(dir, e.Name())}

@@ -42,6 +42,7 @@ const (
 	AdvBase       Op = "advbase"   // N: 0 to 254, seconds
 	AdvSkew       Op = "advskew"   // N: 0 to 254, 1/256 s
 	Pass          Op = "pass"      // Pass; "" as after -pass: none
+	PassFile      Op = "passfile"  // Name: a file with it; to be made a Pass by the program
 	CarpDev       Op = "carpdev"   // Name
 	ClearCarpDev  Op = "-carpdev"  //
 	CarpPeer      Op = "carppeer"  // Addr: IPv4, unicast or multicast
@@ -92,7 +93,7 @@ func (c Change) Words() []string {
 	switch c.Op {
 	case MTU, VHID, AdvBase, AdvSkew, MaxUpd, Version:
 		return []string{op, strconv.Itoa(c.N)}
-	case Description, JoinGroup, LeaveGroup, CarpDev, SyncDev, Balancing, Shell:
+	case Description, JoinGroup, LeaveGroup, PassFile, CarpDev, SyncDev, Balancing, Shell:
 		return []string{op, c.Name}
 	case Pass:
 		return []string{op, string(c.Pass)}

@@ -96,7 +96,7 @@ func (c Config) index(name string) int {
 // first change that does not fit; whether they add up says [Config.Validate].
 //
 // A State asks for something now and a Shell for something else: both are left
-// to the caller.
+// to the caller. A PassFile is refused: the caller reads it and makes it a Pass.
 func (c Config) With(ifname string, changes []Change) (Config, error) {
 	switch KindOf(ifname) {
 	case KindCarp:

@@ -34,7 +34,8 @@
 //
 // The words are those of ifconfig(8) with its ranges (setcarp_vhid and its
 // neighbours), and FreeBSD's version, and peer and mcast for carppeer and
-// -carppeer. There are also -pass and -carpdev, which ifconfig lacks.
+// -carppeer. There are also -pass and -carpdev, which ifconfig lacks, and passfile,
+// which names a file with the passphrase so that others may read this one.
 //
 // As there, an IPv4 address takes the place of the first one unless it comes
 // with alias, and an IPv6 address is always one more. An address without mask

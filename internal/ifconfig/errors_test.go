@@ -9,7 +9,7 @@ import (
 const (
 	carpWords = "-alias -carpdev -carppeer -descr -description -group -inet -inet6 -parent -pass advbase advskew" +
 		" alias balancing broadcast carpdev carpnodes carppeer create delete descr description destroy down group" +
-		" inet inet6 lladdr mcast mtu netmask parent pass peer prefixlen state up vhid"
+		" inet inet6 lladdr mcast mtu netmask parent pass passfile peer prefixlen state up vhid"
 	pfsyncWords = "-defer -descr -description -group -syncdev -syncif -syncpeer create defer descr description" +
 		" destroy down group maxupd mtu syncdev syncif syncpeer up version"
 	otherWords = "-alias -descr -description -group -inet -inet6 alias broadcast create delete descr description" +
@@ -116,6 +116,10 @@ func TestCommandErrors(t *testing.T) {
 		{"carp1 inet6 delete", `ifconfig carp1: word "delete": expected an address with it`},
 		{"carp1 alias 10.0.0.1 delete", `ifconfig carp1: word "delete": expected either alias or delete, not both`},
 		{"carp1 inet6 fe80::1%em0/64", `ifconfig carp1: word "fe80::1%em0/64": expected an address of carp1, or without a zone`},
+
+		{"carp1 passfile", `ifconfig carp1: word "passfile": expected the name of a file, after it`},
+		{"carp1 passfile vhid 1", `ifconfig carp1: word "passfile": expected the name of a file, after it`},
+		{"pfsync0 passfile x", `ifconfig pfsync0: word "passfile": expected only with a carp interface`},
 
 		// What may be a passphrase is not shown.
 		{"carp1 pass", `ifconfig carp1: word "pass": expected a passphrase without control characters, after it`},

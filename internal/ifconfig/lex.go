@@ -36,6 +36,15 @@ type lexer struct {
 	in   string
 	at   int // offset in in
 	line int // of at, from 1
+
+	spans []span // all words so far
+}
+
+// A span is where a word stands in the text, quotes and all.
+type span struct {
+	text       string
+	pos        Pos
+	start, end int
 }
 
 // next reads one line and its end.
@@ -61,7 +70,7 @@ func (l *lexer) next() line {
 				ln.err = &Error{ln.pos, "!", "expected a command after it"}
 			}
 		default:
-			pos := Pos{l.file, l.line, len(ln.tokens) + 1}
+			pos, start := Pos{l.file, l.line, len(ln.tokens) + 1}, l.at
 			text, wrong := l.word()
 			if wrong != "" { // the word may be a passphrase: it is not shown
 				ln.err = &Error{pos, "", wrong}
@@ -69,6 +78,7 @@ func (l *lexer) next() line {
 				continue
 			}
 			ln.tokens = append(ln.tokens, token{text, pos})
+			l.spans = append(l.spans, span{text, pos, start, l.at})
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (p *parser) word(i int) (int, error) {
 			return 0, p.wrong(i, "expected "+w.arg+", after it")
 		}
 		arg := p.tokens[i+1].text
-		if isWord(arg) && (w.op == CarpDev || w.op == SyncDev) { // what belongs here was forgotten
+		if isWord(arg) && (w.op == CarpDev || w.op == SyncDev || w.op == PassFile) { // what belongs here was forgotten
 			return 0, p.wrong(i, "expected "+w.arg+", after it")
 		}
 		if !w.set(&c, arg) {

@@ -30,6 +30,8 @@ func TestParseCommand(t *testing.T) {
 		{"carp1 pass ''", "pass "},
 		{"carp1 pass 'two words'", "pass two words"},
 		{"carp1 pass a#b", "pass a#b"},
+		{"carp1 passfile lan.pass", "passfile lan.pass"},
+		{"carp1 passfile '/etc/two words'", "passfile /etc/two words"},
 		{"carp1 pass vhid vhid 1", "pass vhid; vhid 1"},
 		{"carp1 state MASTER", "state master"},
 		{"carp1 state Init", "state init"},

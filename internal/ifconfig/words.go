@@ -102,6 +102,7 @@ var words = map[string]word{
 	"advskew":   {AdvSkew, KindCarp, "units of 1/256 s, 0 to 254", number(0, 254)},
 	"pass":      {Pass, KindCarp, "a passphrase without control characters", pass},
 	"-pass":     {op: Pass, on: KindCarp},
+	"passfile":  {PassFile, KindCarp, "the name of a file", file},
 	"carpdev":   {CarpDev, KindCarp, wantInterface, name},
 	"parent":    {CarpDev, KindCarp, wantInterface, name},
 	"-carpdev":  {op: ClearCarpDev, on: KindCarp},
@@ -180,6 +181,11 @@ func syncPeer(c *Change, s string) bool {
 func pass(c *Change, s string) bool {
 	c.Pass = Password(s)
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+func file(c *Change, s string) bool {
+	c.Name = s
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // maxText is the length of a description, IFDESCRSIZE without its NUL.

@@ -15,7 +15,7 @@ import (
 const MinSecret = 16
 
 const (
-	// rounds make each guess at a secret cost about 50 ms of a processor.
+	// rounds make each guess at a secret cost about a tenth of a second of a processor.
 	rounds = 200_000
 
 	// salt tells our keys from those that other programs make of the same secret.

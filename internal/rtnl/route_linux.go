@@ -31,3 +31,26 @@ func (c *Conn) Delivers(ip netip.Addr) (bool, error) {
 	}
 	return len(msgs) == 1 && len(msgs[0].Data) >= unix.SizeofRtMsg && msgs[0].Data[7] == unix.RTN_LOCAL, nil
 }
+
+// AddDefaultRoute adds an IPv4 route to everywhere by way of gateway, which is on the
+// link with that index. The error matches EEXIST if there is one already, by whatever
+// link. It goes with the link: when that is set down, so is the route.
+func (c *Conn) AddDefaultRoute(index int, gateway netip.Addr) error {
+	if !gateway.Is4() {
+		return fmt.Errorf("rtnl: default route via %v: not an IPv4 address", gateway)
+	}
+	h := make([]byte, unix.SizeofRtMsg)
+	h[0] = unix.AF_INET
+	h[4], h[5], h[6], h[7] = unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST
+	req, err := encode(h, func(ae *netlink.AttributeEncoder) {
+		ae.Bytes(unix.RTA_GATEWAY, gateway.AsSlice())
+		ae.Uint32(unix.RTA_OIF, uint32(index))
+	})
+	if err == nil {
+		err = c.do(unix.RTM_NEWROUTE, netlink.Create|netlink.Excl, req)
+	}
+	if err != nil {
+		return fmt.Errorf("rtnl: add default route via %v on link with index %d: %w", gateway, index, err)
+	}
+	return nil
+}

@@ -7,7 +7,37 @@
 // [Dumper] lists the table, a [Listener] hears of its changes, a [Writer] changes
 // it. [Sysctl] and [Probe] tell whether a network namespace is fit for it.
 //
-// # Usage
+// A [Table] does all of that for a firewall: it is the state table of a
+// [pfsync.Node], and the kernel's. A [Mapping] says how entries and states
+// correspond.
+//
+// # A firewall
+//
+//	table, err := conntrack.OpenTable(conntrack.TableConfig{HostID: id, Addrs: own})
+//	...
+//	node, err := pfsync.NewNode(pfsync.NodeConfig{Store: table, ...})
+//	...
+//	table.SetSink(node)
+//	go table.Run(ctx)
+//	go node.Run(ctx)
+//	...
+//	table.Adopted()           // once the node is in sync; at the latest by itself
+//	err = table.Commit(ctx)   // before the addresses of a new master
+//	table.Yield(true)         // before they are given up,
+//	table.Yield(false)        // and when they are gone
+//
+// What a pf peer is told of TCP was found by experiments with kernels of OpenBSD and
+// FreeBSD 12: both sides CLOSED, with a window scale, which pf takes for "learn from
+// the next packets". Our own kind reads from the time-out class how far the connection
+// is. FIN_WAIT and CLOSE_WAIT are one to it, and windows, marks, zones, helpers and
+// counters are not told.
+//
+// How long states live: at the peers for pf's time-outs, 20 s (ICMP) to a day (TCP);
+// in the kernel for its own. Every [TableConfig.Refresh], 15 s, a dump finds what is in
+// use, and what would be gone at the peers before the next dump but one is told again.
+// A standby's kernel entry is renewed before half of its time is over.
+//
+// # The parts
 //
 //	writer, err := conntrack.OpenWriter(conntrack.WriterConfig{Failed: failed})
 //	...

@@ -1,0 +1,249 @@
+package conntrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// kernel is the kernel's end of a [Table].
+type kernel struct {
+	writer   *Writer
+	listener *Listener
+	dumper   *Dumper
+	sysctl   *Sysctl
+}
+
+// OpenTable opens a table on conntrack in the network namespace of the calling thread.
+// Run must be called, also to close it again.
+func OpenTable(c TableConfig) (_ *Table, err error) {
+	t, err := newMirror(c, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			t.kernel.close()
+		}
+	}()
+	if t.kernel.sysctl, err = OpenSysctl(); err != nil {
+		return nil, err
+	}
+	if t.kernel.writer, err = OpenWriter(WriterConfig{Failed: t.failed}); err != nil {
+		return nil, err
+	}
+	if t.kernel.listener, err = Listen(ListenConfig{ReadBuffer: c.ReadBuffer, Ignore: []uint32{t.kernel.writer.PortID()}}); err != nil {
+		return nil, err
+	}
+	if t.kernel.dumper, err = OpenDumper(Filter{}); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// close closes what is open, which ends what waits for it.
+func (k *kernel) close() error {
+	var errs []error
+	if k.sysctl != nil {
+		errs = append(errs, k.sysctl.Close())
+	}
+	if k.writer != nil {
+		errs = append(errs, k.writer.Close())
+	}
+	if k.listener != nil {
+		errs = append(errs, k.listener.Close())
+	}
+	if k.dumper != nil {
+		errs = append(errs, k.dumper.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run keeps the table and the kernel's the same until ctx is done, and returns nil
+// then, else the error that ended it. The entries stay in the kernel, which goes on
+// forwarding.
+func (t *Table) Run(ctx context.Context) error {
+	restore, err := t.kernel.sysctl.EnableEvents()
+	if err != nil {
+		return errors.Join(err, t.kernel.close())
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, loop := range []func(context.Context) error{t.listen, t.write, t.watch} {
+		wg.Go(func() {
+			if err := loop(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	<-ctx.Done()
+	err = context.Cause(ctx)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	err = errors.Join(err, restore(), t.kernel.close())
+	wg.Wait()
+	return err
+}
+
+// listen takes in events.
+func (t *Table) listen(ctx context.Context) error {
+	for {
+		err := t.kernel.listener.Read(func(ev *Event) {
+			switch ev.Kind {
+			case New, Update:
+				t.changed(time.Now(), &ev.Entry)
+			case Destroy:
+				t.destroyed(time.Now(), &ev.Entry)
+			case Overrun:
+				t.mu.Lock()
+				t.stats.Overruns++
+				t.mu.Unlock()
+				t.dumpSoon()
+			case Malformed:
+				t.log.Warn("conntrack: event", "err", ev.Err)
+			}
+		})
+		t.tell()
+		switch {
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// write puts what peers say into the kernel.
+func (t *Table) write(ctx context.Context) error {
+	var b batch
+	for {
+		select {
+		case <-t.wake:
+		case <-ctx.Done():
+			return nil
+		}
+		for t.take(time.Now(), &b) && ctx.Err() == nil {
+			if err := t.writeBatch(&b); err != nil {
+				if errors.Is(err, net.ErrClosed) {
+					return nil
+				}
+				return err
+			}
+		}
+	}
+}
+
+func (t *Table) writeBatch(b *batch) error {
+	for i := range b.deletes {
+		if err := t.kernel.writer.Delete(&Entry{Orig: b.deletes[i]}); err != nil {
+			return err
+		}
+	}
+	for i := range b.entries {
+		put := t.kernel.writer.Upsert
+		if b.known[i] {
+			put = t.kernel.writer.Update
+		}
+		if err := put(&b.entries[i]); err != nil {
+			return err
+		}
+	}
+	return t.kernel.writer.Flush()
+}
+
+const (
+	// tellAt is how much there may be to tell in the course of a dump before it is
+	// told, and tellPause the pause behind it: a node sends and a peer takes in this
+	// much without losses.
+	tellAt    = 512
+	tellPause = 5 * time.Millisecond
+
+	// redumps is how often a dump is repeated because the table was resized.
+	redumps = 3
+
+	// tellInterval is how often is told what nobody else tells.
+	tellInterval = time.Second
+)
+
+// watch looks at the whole table, at the start, every now and then, and when events
+// were lost.
+func (t *Table) watch(ctx context.Context) error {
+	refresh := time.NewTicker(t.cfg.Refresh)
+	defer refresh.Stop()
+	tell := time.NewTicker(tellInterval)
+	defer tell.Stop()
+	adopt := time.NewTimer(t.cfg.Adopt)
+	defer adopt.Stop()
+	for {
+		if err := t.dump(ctx); err != nil {
+			return err
+		}
+		for again := false; !again; {
+			select {
+			case <-refresh.C:
+				again = true
+			case <-t.redump:
+				again = true
+			case <-adopt.C:
+				t.Adopted()
+			case <-tell.C:
+				t.tell()
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+func (t *Table) dump(ctx context.Context) error {
+	if err := t.findAddrs(); err != nil {
+		t.log.Warn("conntrack: own addresses", "err", err)
+	}
+	for range redumps {
+		t.beginDump()
+		err := t.kernel.dumper.Dump(ctx, func(e *Entry) error {
+			if t.dumped(time.Now(), e) >= tellAt {
+				t.tell()
+				time.Sleep(tellPause)
+			}
+			return nil
+		})
+		t.endDump(time.Now(), err == nil)
+		t.tell()
+		switch {
+		case err == nil, ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+			return nil
+		case errors.Is(err, ErrMalformed):
+			t.log.Warn("conntrack: entries that cannot be read", "err", err)
+			return nil
+		case !errors.Is(err, ErrInterrupted):
+			return err
+		}
+	}
+	return nil // what was missed shows in the next one
+}
+
+// findAddrs asks which addresses are ours.
+func (t *Table) findAddrs() error {
+	if t.cfg.Addrs == nil {
+		return nil
+	}
+	addrs, err := t.cfg.Addrs()
+	if err != nil {
+		return fmt.Errorf("conntrack: %w", err)
+	}
+	local := make(map[netip.Addr]struct{}, len(addrs))
+	for _, a := range addrs {
+		local[a.Unmap().WithZone("")] = struct{}{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.local = local
+	return nil
+}

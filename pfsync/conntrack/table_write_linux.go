@@ -1,0 +1,126 @@
+package conntrack
+
+import (
+	"time"
+
+	"github.com/gocarp/gocarp/pfsync"
+)
+
+// mark has a connection be written to the kernel, as it is when its turn comes: so
+// what waits is never more than there is.
+func (t *Table) mark(k pfsync.Key, c *conn) {
+	if !c.has(dirty) {
+		if len(t.dirty) > 2*len(t.conns)+maxBatch {
+			t.tidy()
+		}
+		c.flags |= dirty
+		t.dirty = append(t.dirty, k)
+	}
+	if t.open {
+		t.writeSoon()
+	}
+}
+
+// tidy leaves each connection in the queue once, and those that are gone not at all:
+// while states are held, nobody takes them out.
+func (t *Table) tidy() {
+	t.dirty = t.dirty[:0]
+	for k, c := range t.conns {
+		if c.has(dirty) {
+			t.dirty = append(t.dirty, k)
+		}
+	}
+}
+
+// idle reports whether nothing waits to be written.
+func (t *Table) idle() bool { return len(t.dirty)+len(t.deletes) == 0 && !t.writing }
+
+// A batch is what is written at once: first what goes, then what comes.
+type batch struct {
+	deletes []Tuple
+	entries []Entry
+	known   []bool // the entry is believed to be in the kernel
+}
+
+// take fills a batch, and reports whether there was anything to do. The batch before
+// it is done then.
+func (t *Table) take(now time.Time, b *batch) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b.entries, b.known = b.entries[:0], b.known[:0]
+	n := min(len(t.deletes), maxBatch)
+	b.deletes = append(b.deletes[:0], t.deletes[:n]...)
+	if t.deletes = t.deletes[n:]; len(t.deletes) == 0 {
+		t.deletes = nil
+	}
+	if t.open {
+		n = 0
+		for n < len(t.dirty) && len(b.entries)+len(b.deletes) < maxBatch {
+			k := t.dirty[n]
+			n++
+			c, ok := t.conns[k]
+			if !ok || !c.has(dirty) {
+				continue
+			}
+			c.flags &^= dirty
+			var e Entry
+			if t.entry(now, &c, &e) {
+				shape := t.shape(&e)
+				b.entries, b.known = append(b.entries, e), append(b.known, c.has(written) && c.shape == shape)
+				c.flags |= written | fresh | liberal
+				c.until, c.tcp, c.shape = t.seconds(now)+e.Timeout, e.TCP.State, shape
+			}
+			t.conns[k] = c
+		}
+		t.dirty = t.dirty[n:]
+		if len(t.dirty) == 0 {
+			t.dirty = nil // the next ones are not to be appended to an old end
+		}
+	}
+	t.writing = len(b.deletes)+len(b.entries) > 0
+	if t.idle() || !t.open && !t.writing {
+		for _, done := range t.waiting {
+			close(done)
+		}
+		t.waiting = nil
+	}
+	return t.writing
+}
+
+// entry makes what is to be in the kernel of a connection, if it can be there.
+func (t *Table) entry(now time.Time, c *conn, e *Entry) bool {
+	in, out := &t.in, &t.out
+	if !t.memory.Get(now, c.ids[0], in) {
+		in = nil
+	}
+	if !t.memory.Get(now, c.ids[1], out) {
+		out = nil
+	}
+	if in == nil && out == nil {
+		return false
+	}
+	if err := t.mapping.Import(in, out, e); err != nil {
+		t.stats.Unmapped++
+		return false
+	}
+	if e.TCP.State.before(c.tcp) {
+		e.TCP.State = c.tcp
+	}
+	return e.Timeout > 0
+}
+
+// failed takes note that an entry could not be written. The next dump shows that it is
+// missing, and it is tried again.
+func (t *Table) failed(op Op, e *Entry, err error) {
+	t.log.Debug("conntrack: not written", "op", op, "entry", e.String(), "err", err)
+	ks, kerr := t.mapping.keys(e)
+	if kerr != nil || op == OpDelete {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c, ok := t.conns[ks.middle]; ok {
+		c.flags &^= written | fresh | liberal
+		t.conns[ks.middle] = c
+	}
+}
