@@ -36,7 +36,7 @@ func (t *Table) dumped(now time.Time, e *Entry) int {
 		return len(t.news)
 	}
 	c, known := t.conns[k]
-	c = t.reused(now, k, c, e)
+	c = t.reused(now, k, c, e, false)
 	sec := t.seconds(now)
 	until := sec + e.Timeout
 	renewed := c.until != 0 && !c.has(fresh) && until > c.until+slack

@@ -356,6 +356,62 @@ func TestTableConfig(t *testing.T) {
 	}
 }
 
+// TestHalves: a connection is not put into the kernel before both of its states are
+// there, which would be without its translation, unless the other one does not come.
+func TestHalves(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		m := newMirrorTest(t, TableConfig{})
+		e := snat4(1000)
+		var in, out pfsync.State
+		m.mapping.Export(&e, 0, &in, &out)
+		in.StateID, out.StateID = pfsync.StateID{ID: 1, CreatorID: 0xb2}, pfsync.StateID{ID: 2, CreatorID: 0xb2}
+		if err := m.Insert(m.now, &in, nil); err != nil {
+			t.Fatal(err)
+		}
+		if put, _ := m.written(); put != nil {
+			t.Errorf("one state is there, and this is written: %v", put)
+		}
+		want := e.Orig.Inverse()
+		if comes {
+			m.Insert(m.now, &out, nil)
+			want = e.Reply
+		} else {
+			m.noMoreWaiting()
+		}
+		if put, _ := m.written(); len(put) != 1 || put[0].Reply != want {
+			t.Errorf("the other one comes, %t: %v", comes, put)
+		}
+		m.noMoreWaiting()
+		if put, _ := m.written(); put != nil {
+			t.Errorf("written again: %v", put)
+		}
+	}
+}
+
+// TestOldEntry: an entry with another translation than the peer's is no sign of a new
+// connection, as long as no packets are seen: it is replaced.
+func TestOldEntry(t *testing.T) {
+	m := newMirrorTest(t, TableConfig{})
+	e := snat4(1000)
+	m.peerSays(&e, nil)
+	m.written()
+	old := e
+	old.Reply = old.Orig.Inverse()
+	for range 2 { // while ours is on its way, and afterwards
+		m.dump(old)
+		m.wantSaid("an old entry")
+	}
+	var b batch
+	if !m.take(m.now, &b) || len(b.entries) != 1 || b.known[0] || b.entries[0].Reply != e.Reply {
+		t.Errorf("not replaced: %+v", b)
+	}
+	m.changed(m.now, &old)
+	m.wantSaid("its packets, while ours is on its way", "update 6 theirs", "update 6 theirs")
+	if m.Len() != 2 {
+		t.Errorf("%d states", m.Len())
+	}
+}
+
 // TestRecall: who tells all it has, because it was asked, does not take connections
 // over with that; who sees packets does.
 func TestRecall(t *testing.T) {

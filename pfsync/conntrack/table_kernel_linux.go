@@ -56,7 +56,7 @@ func (t *Table) changed(now time.Time, e *Entry) {
 		return
 	}
 	delete(t.died, k)
-	c := t.reused(now, k, t.conns[k], e)
+	c := t.reused(now, k, t.conns[k], e, true)
 	c.until = t.seconds(now) + e.Timeout
 	c.flags &^= fresh
 	switch {
@@ -85,15 +85,25 @@ func (t *Table) look(e *Entry) (pfsync.Key, bool) {
 }
 
 // reused makes c a new connection if e is another one than it was: the end of that
-// was missed, or is not heard of yet.
-func (t *Table) reused(now time.Time, k pfsync.Key, c conn, e *Entry) conn {
+// was missed, or is not heard of yet. Of what a peer uses, a dump is no witness: there
+// may be an old entry in it, which is about to be replaced.
+func (t *Table) reused(now time.Time, k pfsync.Key, c conn, e *Entry, packets bool) conn {
 	shape := t.shape(e)
-	again := e.TCP.State == TCPSynRecv && !c.tcp.before(TCPFinWait)
-	if (c.shape != 0 && c.shape != shape || again) && !c.unnamed() {
-		t.end(now, k, &c, newsDelete)
-		c = conn{}
+	differs := c.shape != 0 && c.shape != shape && !c.unnamed()
+	c.latest = t.gen
+	if differs && (c.has(dirty|fresh) || !packets && !c.has(seen)) {
+		if !c.has(dirty | fresh) {
+			c.shape = 0 // so that it is replaced, not updated
+			t.mark(k, &c)
+		}
+		return c
 	}
-	c.shape, c.latest = shape, t.gen
+	again := e.TCP.State == TCPSynRecv && !c.tcp.before(TCPFinWait) && !c.unnamed()
+	if differs || again {
+		t.end(now, k, &c, newsDelete)
+		c = conn{latest: t.gen}
+	}
+	c.shape = shape
 	if e.TCP.Flags[DirOrig]&e.TCP.Flags[DirReply]&TCPLiberal != 0 {
 		c.flags |= liberal
 	}
@@ -192,6 +202,7 @@ func (t *Table) reissue(now time.Time, k pfsync.Key, c *conn, e *Entry) {
 	for i, id := range c.ids {
 		if t.memory.Delete(id) {
 			t.news = append(t.news, news{kind: newsDelete, id: id})
+			t.gone[id] = t.seconds(now)
 		}
 		c.ids[i] = pfsync.StateID{}
 	}
@@ -239,9 +250,7 @@ func (t *Table) end(now time.Time, k pfsync.Key, c *conn, kind newsKind) {
 	for _, id := range c.ids {
 		if t.memory.Delete(id) {
 			t.news = append(t.news, news{kind: kind, id: id})
-			if kind == newsExpire {
-				t.gone[id] = t.seconds(now)
-			}
+			t.gone[id] = t.seconds(now)
 		}
 	}
 	delete(t.orphans, k)

@@ -143,7 +143,7 @@ type Table struct {
 	mu       sync.Mutex // guards what follows
 	conns    map[pfsync.Key]conn
 	orphans  map[pfsync.Key]Tuple      // Orig of connections whose In state is gone before the Out state
-	gone     map[pfsync.StateID]uint32 // when states have expired here, lately
+	gone     map[pfsync.StateID]uint32 // when states have ended here, lately
 	nextID   uint64
 	adopting bool
 	yielding bool
@@ -158,6 +158,7 @@ type Table struct {
 	died    map[pfsync.Key]struct{} // destroyed since it began
 
 	dirty   []pfsync.Key // to be written, as they are then
+	halves  []pfsync.Key // to be written a little later, with the state that is missing
 	deletes []Tuple      // to be removed, by Orig
 	writing bool
 	waiting []chan struct{} // for all that to be done
@@ -189,6 +190,7 @@ const (
 	spoke                         // of one without states: packets have passed
 	native                        // of one without states: it was not put there by a peer of ours
 	liberal                       // the kernel does not insist on its windows
+	half                          // it was to be written, but one of its states was missing
 )
 
 func (c *conn) has(f connFlags) bool { return c.flags&f != 0 }
@@ -304,6 +306,7 @@ func (t *Table) Commit(ctx context.Context) error {
 	}
 	t.adopted()
 	t.loosen()
+	t.noMoreWaiting()
 	t.open, t.yielding = true, false
 	if t.idle() {
 		t.mu.Unlock()

@@ -76,7 +76,10 @@ func TestTableMany(t *testing.T) {
 
 	used, began = cpu(), time.Now()
 	p.fw1.clear()
-	p.same("nothing", 0)
-	p.await("nothing in the other kernel", func() bool { return len(p.b.forwarded()) == 0 })
-	t.Logf("all ended at once: %v, CPU %v, %+v", time.Since(began).Round(time.Millisecond), (cpu() - used).Round(time.Millisecond), p.a.table.Stats())
+	// Of ends by the thousand a busy node may lose one, which then lives on, on both,
+	// for the time of its class.
+	p.await("nothing, or nearly so, and the same on both", func() bool {
+		return p.a.table.Len() <= n/1000 && p.a.table.Len() == p.b.table.Len() && p.a.digest() == p.b.digest()
+	})
+	t.Logf("all ended at once: %d states are left, %v, CPU %v, %+v", p.a.table.Len(), time.Since(began).Round(time.Millisecond), (cpu() - used).Round(time.Millisecond), p.a.table.Stats())
 }

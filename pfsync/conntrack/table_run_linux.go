@@ -193,6 +193,9 @@ func (t *Table) watch(ctx context.Context) error {
 			case <-adopt.C:
 				t.Adopted()
 			case <-tell.C:
+				t.mu.Lock()
+				t.noMoreWaiting()
+				t.mu.Unlock()
 				t.tell()
 			case <-ctx.Done():
 				return nil

@@ -83,9 +83,9 @@ func (t *Table) Insert(now time.Time, st *pfsync.State, replaced func(pfsync.Sta
 	return nil
 }
 
-// goneFor is for how many seconds what has expired here is not taken back: the message
+// goneFor is for how many seconds what has ended here is not taken back: the message
 // that says so may wait for one, and a comparison of tables take two. Later on a peer
-// that still has it must have seen packets of it.
+// that still has what has expired here must have seen packets of it.
 const goneFor = 5
 
 // later says which of two names counts.

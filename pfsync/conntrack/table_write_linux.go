@@ -15,8 +15,19 @@ func (t *Table) mark(k pfsync.Key, c *conn) {
 		}
 		c.flags |= dirty
 		t.dirty = append(t.dirty, k)
+	} else if c.has(half) {
+		t.dirty = append(t.dirty, k) // it was set aside: perhaps it is whole now
 	}
 	if t.open {
+		t.writeSoon()
+	}
+}
+
+// noMoreWaiting has those be written that were set aside.
+func (t *Table) noMoreWaiting() {
+	if len(t.halves) > 0 {
+		t.dirty = append(t.dirty, t.halves...)
+		t.halves = t.halves[:0]
 		t.writeSoon()
 	}
 }
@@ -62,7 +73,15 @@ func (t *Table) take(now time.Time, b *batch) bool {
 			if !ok || !c.has(dirty) {
 				continue
 			}
-			c.flags &^= dirty
+			if c.shape == 0 && !c.has(half) && (c.ids[0] == pfsync.StateID{} || c.ids[1] == pfsync.StateID{}) {
+				// The other state is in the next packet, mostly. Without it packets
+				// would pass untranslated.
+				c.flags |= half
+				t.halves = append(t.halves, k)
+				t.conns[k] = c
+				continue
+			}
+			c.flags &^= dirty | half
 			var e Entry
 			if t.entry(now, &c, &e) {
 				shape := t.shape(&e)
