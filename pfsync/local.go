@@ -5,6 +5,9 @@ import "sync"
 // localLimit is the number of changes of the embedder's that may wait for the node.
 const localLimit = 1 << 16
 
+// smallSet is how many elements a set may have had to be used again.
+const smallSet = 1 << 10
+
 // A localEvent is a change that the embedder has made.
 type localEvent struct {
 	kind    EventKind
@@ -24,11 +27,15 @@ type localQueue struct {
 	opened bool
 	events []localEvent
 	spare  []localEvent
+
+	// The states that were removed for good, of events and of those that were taken.
+	removed, taken map[StateID]struct{}
 }
 
 func (q *localQueue) init() {
 	q.wake = make(chan struct{}, 1)
 	q.room.L = &q.mu
+	q.removed, q.taken = make(map[StateID]struct{}), make(map[StateID]struct{})
 }
 
 func (q *localQueue) open() {
@@ -55,6 +62,12 @@ func (q *localQueue) add(ev localEvent) {
 		return
 	}
 	q.events = append(q.events, ev)
+	switch {
+	case ev.kind == EventDelete && !ev.expired:
+		q.removed[ev.id] = struct{}{}
+	case ev.kind == EventInsert && len(q.removed) > 0:
+		delete(q.removed, ev.id)
+	}
 	if len(q.events) == 1 {
 		select {
 		case q.wake <- struct{}{}:
@@ -68,8 +81,23 @@ func (q *localQueue) take() []localEvent {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.events, q.spare = q.spare[:0], q.events
+	if len(q.taken) > smallSet {
+		q.taken = make(map[StateID]struct{}) // to clear a large one would take long, for ever
+	}
+	clear(q.taken)
+	q.removed, q.taken = q.taken, q.removed
 	q.room.Broadcast()
 	return q.spare
+}
+
+// removing reports whether the embedder has removed a state, and the node may not have
+// seen to that yet: it is not to be taken from a peer that has not heard of it.
+func (q *localQueue) removing(id StateID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, waits := q.removed[id]
+	_, now := q.taken[id]
+	return waits || now
 }
 
 // Inserted tells the node that a state was added to the table. Before Run and

@@ -201,8 +201,10 @@ func NewNode(c NodeConfig) (*Node, error) {
 		c.Converge.HostID, c.Converge.Epoch = c.Session.HostID, random()
 		c.Converge.Peers = plainAddrs(c.Converge.Peers)
 		n.converger = NewConverger(c.Converge, c.Store.(Digester))
-		if c.Session.Removed == nil {
-			c.Session.Removed = n.converger.WasRemoved
+	}
+	if c.Session.Removed == nil {
+		c.Session.Removed = func(id StateID) bool {
+			return n.local.removing(id) || n.converger != nil && n.converger.WasRemoved(id)
 		}
 	}
 	var err error

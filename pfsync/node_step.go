@@ -155,6 +155,9 @@ func (n *Node) takeEvent(ev localEvent) {
 			n.observe(ChangeUpdate, true, &n.scratch)
 		}
 	case EventDelete:
+		if ev.expired && n.cfg.Store.Get(now, ev.id, &n.scratch) {
+			return // a peer where it lives has brought it back meanwhile
+		}
 		n.removed(now, ev.id, true, ev.expired)
 	case EventClear:
 		if n.converger != nil && ev.ifName == (Name{}) {

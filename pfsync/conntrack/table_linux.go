@@ -446,6 +446,7 @@ func (t *Table) tell() {
 	if sink == nil {
 		return // they will ask
 	}
+	defer t.told(all)
 	again := false
 	for _, n := range all {
 		switch {
@@ -473,6 +474,18 @@ func (t *Table) tell() {
 		}
 	}
 	t.flush(sink)
+}
+
+// told takes note that the sink knows of what is gone: its peers are about to.
+func (t *Table) told(all []news) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sec := t.seconds(time.Now())
+	for _, n := range all {
+		if _, gone := t.gone[n.id]; gone {
+			t.gone[n.id] = sec
+		}
+	}
 }
 
 func (t *Table) flush(sink Sink) {

@@ -50,7 +50,7 @@ func (t *Table) Insert(now time.Time, st *pfsync.State, replaced func(pfsync.Sta
 		t.stats.Unmapped++
 		return t.memory.Insert(now, st, replaced)
 	}
-	if at, ok := t.gone[st.StateID]; ok && t.seconds(now)-at < goneFor {
+	if _, ok := t.gone[st.StateID]; ok {
 		return pfsync.ErrExists // it did, a moment ago: the peer is about to hear of its end
 	}
 	c := t.conns[k]
@@ -230,9 +230,11 @@ const dueBatch = 1 << 12
 func (t *Table) Expire(now time.Time, _ func(pfsync.StateID)) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, at := range t.gone {
-		if t.seconds(now)-at >= goneFor {
-			delete(t.gone, id)
+	if len(t.news) == 0 { // else it may not be told yet
+		for id, at := range t.gone {
+			if t.seconds(now)-at >= goneFor {
+				delete(t.gone, id)
+			}
 		}
 	}
 	n := 0
