@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gocarp/gocarp/carp"
+	"github.com/gocarp/gocarp/internal/timeline"
 )
 
 // What a virtual host can be at a time: its state, or one of these two.
@@ -13,18 +14,11 @@ const (
 	stateLeaving = "LEAVING" // MASTER, but has bowed out
 )
 
-// A span is a time and what was during it.
-type span struct {
-	from, to time.Time
-	state    string
-	reason   string // why it began
-}
-
 // A lane is the history of one virtual host, or of pfsync, without gaps.
 type lane struct {
 	node, iface string
 	vhid        uint8 // 0: none; the lane is of pfsync, or of an interface that a hook enables
-	spans       []span
+	spans       []timeline.Span
 }
 
 // newLanes are the lanes of a world, still empty: those of one side together.
@@ -55,7 +49,7 @@ func (l *lane) fill(events []event, end time.Time) {
 			l.add(e)
 		}
 	}
-	l.spans[len(l.spans)-1].to = end
+	l.spans[len(l.spans)-1].To = end
 }
 
 func (l *lane) add(e event) {
@@ -100,18 +94,18 @@ func (l *lane) add(e event) {
 // enter ends the last span and begins another. Spans that take no time go.
 func (l *lane) enter(at time.Time, state, reason string) {
 	if n := len(l.spans); n > 0 {
-		l.spans[n-1].to = at
-		if !at.After(l.spans[n-1].from) {
+		l.spans[n-1].To = at
+		if !at.After(l.spans[n-1].From) {
 			l.spans = l.spans[:n-1]
 		}
 	}
-	l.spans = append(l.spans, span{from: at, state: state, reason: reason})
+	l.spans = append(l.spans, timeline.Span{From: at, State: state, Reason: reason})
 }
 
 // twoMasters are the times during which both nodes are master of a virtual host
 // and none has bowed out, in order and apart from each other.
-func twoMasters(lanes []lane) []span {
-	var all []span
+func twoMasters(lanes []lane) []timeline.Span {
+	var all []timeline.Span
 	for i, a := range lanes {
 		for _, b := range lanes[i+1:] {
 			if a.vhid != 0 && a.vhid == b.vhid {
@@ -119,11 +113,11 @@ func twoMasters(lanes []lane) []span {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b span) int { return a.from.Compare(b.from) })
-	var merged []span
+	slices.SortFunc(all, func(a, b timeline.Span) int { return a.From.Compare(b.From) })
+	var merged []timeline.Span
 	for _, s := range all {
-		if n := len(merged); n > 0 && !s.from.After(merged[n-1].to) {
-			merged[n-1].to = later(merged[n-1].to, s.to)
+		if n := len(merged); n > 0 && !s.From.After(merged[n-1].To) {
+			merged[n-1].To = later(merged[n-1].To, s.To)
 		} else {
 			merged = append(merged, s)
 		}
@@ -132,16 +126,16 @@ func twoMasters(lanes []lane) []span {
 }
 
 // clashes are the times during which both a and b are MASTER.
-func clashes(a, b *lane) []span {
-	var out []span
+func clashes(a, b *lane) []timeline.Span {
+	var out []timeline.Span
 	master := carp.Master.String()
 	for _, s := range a.spans {
 		for _, t := range b.spans {
-			c := span{from: later(s.from, t.from), to: s.to}
-			if t.to.Before(c.to) {
-				c.to = t.to
+			c := timeline.Span{From: later(s.From, t.From), To: s.To}
+			if t.To.Before(c.To) {
+				c.To = t.To
 			}
-			if s.state == master && t.state == master && c.from.Before(c.to) {
+			if s.State == master && t.State == master && c.From.Before(c.To) {
 				out = append(out, c)
 			}
 		}
@@ -156,10 +150,10 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-func total(spans []span) time.Duration {
+func total(spans []timeline.Span) time.Duration {
 	var d time.Duration
 	for _, s := range spans {
-		d += s.to.Sub(s.from)
+		d += s.To.Sub(s.From)
 	}
 	return d
 }

@@ -78,5 +78,5 @@ func show(o *options, stdout io.Writer, log *slog.Logger) error {
 	if o.svg == "" {
 		return nil
 	}
-	return save(o.svg, drawSVG(records))
+	return cli.Save(o.svg, drawSVG(records))
 }

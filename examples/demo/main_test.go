@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gocarp/gocarp/internal/cli"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -122,7 +124,7 @@ func TestSave(t *testing.T) {
 	file, link := filepath.Join(dir, "a.svg"), filepath.Join(dir, "link.svg")
 	for _, name := range []string{file, link} {
 		for _, text := range []string{"first, and longer", "second"} {
-			if err := save(name, []byte(text)); err != nil {
+			if err := cli.Save(name, []byte(text)); err != nil {
 				t.Fatal(err)
 			}
 			if b, _ := os.ReadFile(name); string(b) != text {
@@ -147,7 +149,7 @@ func TestSave(t *testing.T) {
 		t.Errorf("left behind: %v", names)
 	}
 	if runtime.GOOS == "linux" {
-		if err := save("/dev/full", []byte("x")); err == nil {
+		if err := cli.Save("/dev/full", []byte("x")); err == nil {
 			t.Error("a full disk is no error")
 		}
 		if fi, err := os.Stat("/dev/full"); err != nil || fi.Mode().IsRegular() {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gocarp/gocarp/internal/timeline"
 )
 
 func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
@@ -62,7 +64,7 @@ func TestTwoMasters(t *testing.T) {
 		for i := 0; i < len(states); i += 2 {
 			l.enter(at(states[i].(int)), states[i+1].(string), "")
 		}
-		l.spans[len(l.spans)-1].to = at(100)
+		l.spans[len(l.spans)-1].To = at(100)
 		return l
 	}
 	lanes := []lane{
@@ -71,8 +73,8 @@ func TestTwoMasters(t *testing.T) {
 		history(2, 0, "MASTER"),
 		history(2, 0, "BACKUP", 45, "MASTER", 48, "BACKUP", 49, "MASTER", 55, "BACKUP", 70, "MASTER", 80, "OFF"),
 	}
-	want := []span{{from: at(40), to: at(55)}, {from: at(70), to: at(80)}}
-	if diff := cmp.Diff(want, twoMasters(lanes), cmp.AllowUnexported(span{}), cmpopts.EquateEmpty()); diff != "" {
+	want := []timeline.Span{{From: at(40), To: at(55)}, {From: at(70), To: at(80)}}
+	if diff := cmp.Diff(want, twoMasters(lanes), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 	if got := twoMasters(lanes[1:3]); got != nil {

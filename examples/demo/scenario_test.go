@@ -47,7 +47,7 @@ func forSeeds(t *testing.T, name string, seeds uint64, check func(t *testing.T, 
 			case l.vhid == 0:
 				want = map[string]string{"fw1": stateEnabled, "fw2": stateDisabled}[l.node]
 			}
-			if got := l.spans[len(l.spans)-1].state; got != want {
+			if got := l.spans[len(l.spans)-1].State; got != want {
 				t.Errorf("seed %d: %s %s is %s in the end, want %s", seed, l.node, l.iface, got, want)
 			}
 		}

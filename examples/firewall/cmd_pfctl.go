@@ -34,6 +34,7 @@ func (h *host) cmdPfctl(ctx context.Context, args []string, w *control.Writer) e
 		var n int
 		n, c = h.table.Scan(time.Now(), c, buf)
 		for i := range buf[:n] {
+			showProgress(&buf[i])
 			line = buf[i].AppendPfctl(line[:0], h.settings.pfsyncDialect, verbose)
 			w.Write(append(line, '\n'))
 		}
@@ -42,4 +43,23 @@ func (h *host) cmdPfctl(ctx context.Context, args []string, w *control.Writer) e
 		}
 	}
 	return ctx.Err()
+}
+
+// byClass is how far both sides of a TCP connection have come at least, by the class
+// that it is in.
+var byClass = map[pfsync.Timeout][2]pfsync.PeerState{
+	pfsync.TCPFirst:         {pfsync.TCPSynSent, pfsync.TCPClosed},
+	pfsync.TCPOpening:       {pfsync.TCPEstablished, pfsync.TCPSynSent},
+	pfsync.TCPEstab:         {pfsync.TCPEstablished, pfsync.TCPEstablished},
+	pfsync.TCPClose:         {pfsync.TCPClosing, pfsync.TCPEstablished},
+	pfsync.TCPFinWait:       {pfsync.TCPFinWait2, pfsync.TCPClosing},
+	pfsync.TCPClosedTimeout: {pfsync.TCPTimeWait, pfsync.TCPTimeWait},
+}
+
+// showProgress shows a connection of the kernel's as far as it has come. To pf, which
+// would want to know its sequence numbers, it is told as one whose sides are CLOSED.
+func showProgress(st *pfsync.State) {
+	if p, ok := byClass[st.Timeout]; ok && st.Proto == 6 && st.Src.State == pfsync.TCPClosed && st.Dst.State == pfsync.TCPClosed {
+		st.Src.State, st.Dst.State = p[0], p[1]
+	}
 }

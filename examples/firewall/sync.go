@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"time"
 
 	"github.com/gocarp/gocarp/demote"
 	"github.com/gocarp/gocarp/internal/ifconfig"
@@ -46,6 +47,9 @@ func (h *host) openSync(p *ifconfig.PfsyncInterface, m machine, member *demote.M
 		},
 		Store: h.table, Transport: y.conn, Peers: peers, Links: y.conn.Links(), Demote: member, Logger: h.log,
 	}
+	if h.mirror != nil {
+		c.Session.Flush = flushSoon
+	}
 	if l := m.find(p.SyncDev); l != nil {
 		c.Session.MTU = min(l.mtu, math.MaxUint16) // the loopback has more
 	}
@@ -78,6 +82,12 @@ func (h *host) openSync(p *ifconfig.PfsyncInterface, m machine, member *demote.M
 	}()
 	return y, nil
 }
+
+// flushSoon is how long the news of a connection may wait for other news. The kernels
+// wait for a second, and lose the connections of the last one in a crash. There is
+// little to wait for here: the table speaks of a connection when it begins, when it
+// ends, and every few seconds.
+const flushSoon = 50 * time.Millisecond
 
 // close sends what is left, and ends.
 func (y *syncer) close() error {

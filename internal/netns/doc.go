@@ -1,5 +1,6 @@
 // Package netns builds small networks out of Linux network namespaces, for
-// tests that need root and the ip tool.
+// tests that need root and the ip tool. It is package labnet, with the errors
+// given to the test.
 //
 //	lab := netns.New(t, "fw1", "fw2", "client")
 //	lab.Bridge("lan", "fw1", "fw2", "client") // an interface "lan" in each, on one switch

@@ -1,18 +1,17 @@
 package netns
 
 import (
-	"fmt"
-	"os"
-	"slices"
 	"testing"
+
+	"github.com/gocarp/gocarp/internal/labnet"
 )
 
 // A Lab is a set of namespaces and the networks between them.
 type Lab struct {
 	t     testing.TB
+	net   *labnet.Net
 	nodes map[string]*NS
-	sw    *NS                  // holds the bridges; nil until the first
-	ports map[[2]string]string // (network, node) to the port's name in sw
+	sw    *NS // nil until it is asked for
 }
 
 // New makes one namespace for each name, with its loopback up and IPv6
@@ -20,9 +19,14 @@ type Lab struct {
 func New(t testing.TB, names ...string) *Lab {
 	t.Helper()
 	Require(t, "ip")
-	lab := &Lab{t: t, nodes: make(map[string]*NS), ports: make(map[[2]string]string)}
+	n, err := labnet.New(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	lab := &Lab{t: t, net: n, nodes: make(map[string]*NS)}
 	for _, name := range names {
-		lab.nodes[name] = newNS(t, name)
+		lab.nodes[name] = &NS{Name: name, t: t, host: n.Host(name)}
 	}
 	return lab
 }
@@ -42,56 +46,25 @@ func (l *Lab) NS(name string) *NS {
 // its own, without spanning tree, multicast snooping and netfilter hooks.
 func (l *Lab) Bridge(name string, nodes ...string) {
 	l.t.Helper()
-	sw := l.Switch()
-	sw.IP("link add %s type bridge stp_state 0 mcast_snooping 0 forward_delay 0", name)
-	sw.IP("link set %s up", name)
-	for _, node := range nodes {
-		port := fmt.Sprintf("%s-%d", name, len(l.ports))
-		l.ports[[2]string{name, node}] = port
-		sw.Veth(port, l.NS(node), name)
-		sw.IP("link set %s master %s", port, name)
-	}
-}
-
-// Veth makes a cable from an interface here to one in another namespace. Both
-// ends are up.
-func (ns *NS) Veth(ifname string, peer *NS, peerIfname string) {
-	ns.t.Helper()
-	ns.IP("link add %s type veth peer name %s netns %s", ifname, peerIfname,
-		fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), peer.fd.Fd()))
-	peer.IP("link set %s up", peerIfname)
-	ns.IP("link set %s up", ifname)
+	l.must(l.net.Bridge(name, nodes...))
 }
 
 // Switch is the namespace with the bridges, which have the names of their segments.
 func (l *Lab) Switch() *NS {
 	l.t.Helper()
-	if l.sw != nil {
-		return l.sw
+	if l.sw == nil {
+		sw, err := l.net.Switch()
+		l.must(err)
+		l.sw = &NS{Name: sw.Name, t: l.t, host: sw}
 	}
-	l.sw = newNS(l.t, "switch")
-	const dir = "/proc/sys/net/bridge"
-	l.sw.Do(func() {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return // the br_netfilter module is not loaded: bridged frames meet no hooks
-		}
-		for _, e := range entries {
-			if slices.Contains([]string{"bridge-nf-call-arptables", "bridge-nf-call-iptables", "bridge-nf-call-ip6tables"}, e.Name()) {
-				if err := os.WriteFile(dir+"/"+e.Name(), []byte("0"), 0); err != nil {
-					l.t.Errorf("switch: %v", err)
-				}
-			}
-		}
-	})
 	return l.sw
 }
 
 // Port is the name, in the Switch, of the port of a segment that a node is plugged into.
 func (l *Lab) Port(segment, node string) string {
 	l.t.Helper()
-	port, ok := l.ports[[2]string{segment, node}]
-	if !ok {
+	port := l.net.Port(segment, node)
+	if port == "" {
 		l.t.Fatalf("the lab has no node %q on a segment %q", node, segment)
 	}
 	return port
@@ -100,22 +73,28 @@ func (l *Lab) Port(segment, node string) string {
 // Carrier plugs the cable of a node out (false) or in (true).
 func (l *Lab) Carrier(segment, node string, on bool) {
 	l.t.Helper()
-	state := "down"
-	if on {
-		state = "up"
-	}
-	l.sw.IP("link set %s %s", l.Port(segment, node), state)
+	l.Port(segment, node)
+	l.must(l.net.Carrier(segment, node, on))
 }
 
 // Detach cuts a node off its segment although its cable stays plugged in, as
 // when a switch in between fails. Attach repairs it.
 func (l *Lab) Detach(segment, node string) {
 	l.t.Helper()
-	l.sw.IP("link set %s nomaster", l.Port(segment, node))
+	l.Port(segment, node)
+	l.must(l.net.Detach(segment, node))
 }
 
 // Attach is the reverse of Detach.
 func (l *Lab) Attach(segment, node string) {
 	l.t.Helper()
-	l.sw.IP("link set %s master %s", l.Port(segment, node), segment)
+	l.Port(segment, node)
+	l.must(l.net.Attach(segment, node))
+}
+
+func (l *Lab) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
 }

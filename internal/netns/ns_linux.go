@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/gocarp/gocarp/internal/labnet"
 )
 
 // An NS is a network namespace. It has no name outside of this process and is
@@ -17,34 +16,8 @@ import (
 type NS struct {
 	Name string
 
-	t  testing.TB
-	fd *os.File
-}
-
-func newNS(t testing.TB, name string) *NS {
-	t.Helper()
-	ns := &NS{Name: name, t: t}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			ns.fd, err = os.Open("/proc/thread-self/ns/net")
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatalf("namespace %s: %v", name, err)
-	}
-	t.Cleanup(func() { ns.fd.Close() })
-
-	ns.IP("link set lo up")
-	for _, scope := range []string{"all", "default"} {
-		// Addresses are usable at once. A test about duplicate address detection
-		// turns it on again.
-		ns.SetSysctl("net.ipv6.conf."+scope+".accept_dad", "0")
-	}
-	return ns
+	t    testing.TB
+	host *labnet.Host
 }
 
 // Do calls fn with the calling goroutine in the namespace: sockets and files of
@@ -53,43 +26,15 @@ func newNS(t testing.TB, name string) *NS {
 // test with t.Fatal.
 func (ns *NS) Do(fn func()) {
 	ns.t.Helper()
-	runtime.LockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		runtime.UnlockOSThread()
-		ns.t.Fatalf("%s: %v", ns.Name, err)
+	if err := ns.host.Do(fn); err != nil {
+		ns.t.Fatal(err)
 	}
-	defer home.Close()
-	if err := unix.Setns(int(ns.fd.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		ns.t.Fatalf("%s: enter namespace: %v", ns.Name, err)
-	}
-	defer func() {
-		if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
-			ns.t.Errorf("%s: leave namespace: %v", ns.Name, err)
-			return // still locked: nothing else ever runs on this thread
-		}
-		runtime.UnlockOSThread()
-	}()
-	fn()
 }
 
 // Try runs a command in the namespace and returns what it printed, both
 // streams together. The error names the command and has its output.
 func (ns *NS) Try(name string, args ...string) (string, error) {
-	ns.t.Helper()
-	cmd := exec.Command(name, args...)
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	var err error
-	ns.Do(func() { err = cmd.Start() })
-	if err == nil {
-		err = cmd.Wait()
-	}
-	if err != nil {
-		return out.String(), fmt.Errorf("%s: %s %s: %w\n%s", ns.Name, name, strings.Join(args, " "), err, out.String())
-	}
-	return out.String(), nil
+	return ns.host.Run(name, args...)
 }
 
 // Run is Try for commands that must succeed: if not, the test ends.
@@ -114,10 +59,8 @@ func (ns *NS) IP(format string, args ...any) string {
 // test ends. The caller may wait for it or kill it earlier.
 func (ns *NS) Start(cmd *exec.Cmd) {
 	ns.t.Helper()
-	var err error
-	ns.Do(func() { err = cmd.Start() })
-	if err != nil {
-		ns.t.Fatalf("%s: start %s: %v", ns.Name, cmd.Path, err)
+	if err := ns.host.Start(cmd); err != nil {
+		ns.t.Fatal(err)
 	}
 	ns.t.Cleanup(func() {
 		if err := cmd.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
@@ -126,11 +69,20 @@ func (ns *NS) Start(cmd *exec.Cmd) {
 	})
 }
 
+// Veth makes a cable from an interface here to one in another namespace. Both
+// ends are up.
+func (ns *NS) Veth(ifname string, peer *NS, peerIfname string) {
+	ns.t.Helper()
+	if err := ns.host.Veth(ifname, peer.host, peerIfname); err != nil {
+		ns.t.Fatal(err)
+	}
+}
+
 // Addr adds addresses with their prefix lengths to an interface.
 func (ns *NS) Addr(ifname string, prefixes ...string) {
 	ns.t.Helper()
-	for _, p := range prefixes {
-		ns.IP("addr add %s dev %s", p, ifname)
+	if err := ns.host.Addr(ifname, prefixes...); err != nil {
+		ns.t.Fatal(err)
 	}
 }
 
@@ -152,23 +104,17 @@ func (ns *NS) MAC(ifname string) [6]byte {
 // interface name with a dot in it is not supported.
 func (ns *NS) Sysctl(key string) string {
 	ns.t.Helper()
-	var b []byte
-	var err error
-	ns.Do(func() { b, err = os.ReadFile(sysctlPath(key)) })
+	value, err := ns.host.Sysctl(key)
 	if err != nil {
-		ns.t.Fatalf("%s: %v", ns.Name, err)
+		ns.t.Fatal(err)
 	}
-	return strings.TrimSpace(string(b))
+	return value
 }
 
 // SetSysctl sets a key to a value.
 func (ns *NS) SetSysctl(key, value string) {
 	ns.t.Helper()
-	var err error
-	ns.Do(func() { err = os.WriteFile(sysctlPath(key), []byte(value), 0) })
-	if err != nil {
-		ns.t.Fatalf("%s: %v", ns.Name, err)
+	if err := ns.host.SetSysctl(key, value); err != nil {
+		ns.t.Fatal(err)
 	}
 }
-
-func sysctlPath(key string) string { return "/proc/sys/" + strings.ReplaceAll(key, ".", "/") }

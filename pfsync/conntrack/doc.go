@@ -86,7 +86,9 @@
 //     hook, will do, but it does not make the kernel track. See [Probe].
 //   - A fast TCP stream dies unless both of its ends are marked liberal, because
 //     where their windows are cannot be told. Thin sessions survive without, and so
-//     do small tests. [AppendCreate] and [AppendUpdate] always mark them.
+//     do small tests. [AppendCreate] and [AppendUpdate] always mark them. The
+//     kernel's own entries of a host that gets its connections back are not marked:
+//     see [Sysctl.EnableLiberal].
 //   - With the sysctl nf_conntrack_tcp_loose, sessions without translation survive
 //     although nothing was mirrored, and a test of it proves nothing.
 //   - The status must have the bit CONFIRMED, and must not lose others, or the

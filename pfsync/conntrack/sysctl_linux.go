@@ -22,7 +22,8 @@ type Settings struct {
 	TCPLoose bool
 
 	// TCPLiberal is nf_conntrack_tcp_be_liberal: TCP packets out of window are
-	// not INVALID. Entries that a [Writer] makes do not need it.
+	// not INVALID. Entries that a [Writer] makes do not need it; those of a host that
+	// gives connections away and gets them back do. See [Sysctl.EnableLiberal].
 	TCPLiberal bool
 
 	Acct      bool // nf_conntrack_acct: Entry.Counters are kept
@@ -84,7 +85,19 @@ func (s *Sysctl) Settings() (Settings, error) {
 // from now on make events; of older ones a dump tells. The function it returns
 // puts the old value back, unless somebody has changed it since.
 func (s *Sysctl) EnableEvents() (restore func() error, err error) {
-	const key, want = "nf_conntrack_events", 1
+	return s.set("nf_conntrack_events", 1)
+}
+
+// EnableLiberal sets nf_conntrack_tcp_be_liberal to 1, as long as connections may
+// come back to this host that were elsewhere meanwhile: their windows have moved on,
+// and the kernel would take their packets for invalid. Nobody can tell before a crash
+// which ones those will be. The function it returns is as that of EnableEvents.
+func (s *Sysctl) EnableLiberal() (restore func() error, err error) {
+	return s.set("nf_conntrack_tcp_be_liberal", 1)
+}
+
+// set sets key, and returns a function that undoes it.
+func (s *Sysctl) set(key string, want int) (restore func() error, err error) {
 	old, err := s.read(key)
 	if err != nil {
 		return nil, err

@@ -26,25 +26,31 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestEnableEvents(t *testing.T) {
+func TestEnable(t *testing.T) {
 	t.Parallel()
 	tb := aTable(t)
-	const key = "net.netfilter.nf_conntrack_events"
+	const events, liberal = "net.netfilter.nf_conntrack_events", "net.netfilter.nf_conntrack_tcp_be_liberal"
 	s := opened(t, tb.ns, OpenSysctl)
 	defer s.Close()
-	for _, row := range []struct{ before, meanwhile, after string }{
-		{"2", "1", "2"},
-		{"0", "1", "0"},
-		{"1", "1", "1"},
-		{"2", "0", "0"}, // somebody else knows better
+	for _, row := range []struct{ key, before, meanwhile, after string }{
+		{events, "2", "1", "2"},
+		{events, "0", "1", "0"},
+		{events, "1", "1", "1"},
+		{events, "2", "0", "0"}, // somebody else knows better
+		{liberal, "0", "1", "0"},
+		{liberal, "1", "1", "1"},
 	} {
+		key, enable := row.key, s.EnableEvents
+		if key == liberal {
+			enable = s.EnableLiberal
+		}
 		tb.ns.SetSysctl(key, row.before)
-		restore, err := s.EnableEvents()
+		restore, err := enable()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := tb.ns.Sysctl(key); got != "1" {
-			t.Errorf("%+v: it is %s after EnableEvents", row, got)
+			t.Errorf("%+v: it is %s then", row, got)
 		}
 		tb.ns.SetSysctl(key, row.meanwhile)
 		if err := restore(); err != nil {

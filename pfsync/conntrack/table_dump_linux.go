@@ -17,7 +17,6 @@ const slack = 2
 func (t *Table) beginDump() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.loosen()
 	t.gen++
 	t.dumping = true
 	t.died = make(map[pfsync.Key]struct{})
@@ -110,7 +109,7 @@ func (t *Table) endDump(now time.Time, whole bool) {
 			}
 			t.end(now, k, &c, kind)
 		case !t.adopting:
-			c.flags &^= seen | written | liberal
+			c.flags &^= seen | written
 			t.mark(k, &c)
 			t.conns[k] = c
 		}

@@ -104,9 +104,6 @@ func (t *Table) reused(now time.Time, k pfsync.Key, c conn, e *Entry, packets bo
 		c = conn{latest: t.gen}
 	}
 	c.shape = shape
-	if e.TCP.Flags[DirOrig]&e.TCP.Flags[DirReply]&TCPLiberal != 0 {
-		c.flags |= liberal
-	}
 	return c
 }
 
@@ -134,7 +131,7 @@ func (t *Table) announce(now time.Time, k pfsync.Key, c *conn, e *Entry, again b
 	if c.unnamed() {
 		return
 	}
-	c.flags = c.flags&(dirty|liberal) | seen | written
+	c.flags = c.flags&dirty | seen | written
 	c.told, c.class, c.tcp = t.seconds(now), t.in.Timeout, e.TCP.State
 	t.conns[k] = *c
 	t.stats.Announced++
@@ -231,7 +228,7 @@ func (t *Table) destroyed(now time.Time, e *Entry) {
 		delete(t.conns, k)
 		return
 	}
-	c.flags &^= written | fresh | liberal
+	c.flags &^= written | fresh
 	if t.yielding || !c.has(seen) {
 		c.flags &^= seen
 		t.conns[k] = c

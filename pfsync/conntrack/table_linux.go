@@ -147,7 +147,6 @@ type Table struct {
 	nextID   uint64
 	adopting bool
 	yielding bool
-	strict   bool // loosen is due
 	open     bool // states of peers go into the kernel
 	local    map[netip.Addr]struct{}
 	sink     Sink
@@ -189,7 +188,6 @@ const (
 	written                       // it is in the kernel, by our doing or seen there
 	spoke                         // of one without states: packets have passed
 	native                        // of one without states: it was not put there by a peer of ours
-	liberal                       // the kernel does not insist on its windows
 	half                          // it was to be written, but one of its states was missing
 )
 
@@ -305,7 +303,6 @@ func (t *Table) Commit(ctx context.Context) error {
 		}
 	}
 	t.adopted()
-	t.loosen()
 	t.noMoreWaiting()
 	t.open, t.yielding = true, false
 	if t.idle() {
@@ -337,11 +334,8 @@ func (t *Table) Yield(on bool) {
 	}
 	t.yielding = on
 	if on {
-		t.strict = true
-		t.dumpSoon() // which loosens first
 		return
 	}
-	t.loosen()
 	for k, c := range t.each() {
 		// What has passed until now is no sign of what passes from now on.
 		if c.flags &^= seen; c.has(written) {
@@ -351,28 +345,6 @@ func (t *Table) Yield(on bool) {
 	}
 	t.open = t.cfg.Policy == Inject
 	t.dumpSoon()
-}
-
-// loosen has the kernel not insist on the windows of connections whose packets others
-// are about to see: it would refuse them when they come back, having missed some.
-func (t *Table) loosen() {
-	if !t.strict {
-		return
-	}
-	t.strict = false
-	for k, c := range t.each() {
-		if c.has(seen) {
-			t.relax(k, &c)
-			t.conns[k] = c
-		}
-	}
-}
-
-// relax is loosen for one connection.
-func (t *Table) relax(k pfsync.Key, c *conn) {
-	if k.Proto == ProtoTCP && !c.has(liberal) {
-		t.mark(k, c)
-	}
 }
 
 // Stats returns the counters.

@@ -63,11 +63,24 @@ func (k *kernel) close() error {
 	return errors.Join(errs...)
 }
 
+// enable sets the sysctls, and returns a function that puts them back.
+func (k *kernel) enable() (restore func() error, err error) {
+	events, err := k.sysctl.EnableEvents()
+	if err != nil {
+		return nil, err
+	}
+	liberal, err := k.sysctl.EnableLiberal()
+	if err != nil {
+		return nil, errors.Join(err, events())
+	}
+	return func() error { return errors.Join(events(), liberal()) }, nil
+}
+
 // Run keeps the table and the kernel's the same until ctx is done, and returns nil
 // then, else the error that ended it. The entries stay in the kernel, which goes on
 // forwarding.
 func (t *Table) Run(ctx context.Context) error {
-	restore, err := t.kernel.sysctl.EnableEvents()
+	restore, err := t.kernel.enable()
 	if err != nil {
 		return errors.Join(err, t.kernel.close())
 	}

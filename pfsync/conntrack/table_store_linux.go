@@ -133,9 +133,6 @@ func (t *Table) update(now time.Time, id pfsync.StateID, f func(*pfsync.State) p
 	}
 	// A peer sees packets of it. The kernel has to hear of it before half of the time
 	// is over that it gives the connection.
-	if c.has(seen) && !t.adopting {
-		t.relax(k, &c)
-	}
 	c.told, c.class = t.seconds(now), class
 	c.flags &^= seen
 	if !t.adopting && (moved || c.until < c.told+t.life(class)/2) {

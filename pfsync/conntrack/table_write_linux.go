@@ -86,7 +86,7 @@ func (t *Table) take(now time.Time, b *batch) bool {
 			if t.entry(now, &c, &e) {
 				shape := t.shape(&e)
 				b.entries, b.known = append(b.entries, e), append(b.known, c.has(written) && c.shape == shape)
-				c.flags |= written | fresh | liberal
+				c.flags |= written | fresh
 				c.until, c.tcp, c.shape = t.seconds(now)+e.Timeout, e.TCP.State, shape
 			}
 			t.conns[k] = c
@@ -139,7 +139,7 @@ func (t *Table) failed(op Op, e *Entry, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c, ok := t.conns[ks.middle]; ok {
-		c.flags &^= written | fresh | liberal
+		c.flags &^= written | fresh
 		t.conns[ks.middle] = c
 	}
 }

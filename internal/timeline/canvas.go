@@ -1,4 +1,4 @@
-package main
+package timeline
 
 import (
 	"bytes"
@@ -59,12 +59,13 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 }
 `
 
-// newCanvas begins a picture of that size with paper below it.
-func newCanvas(width, height float64, title string) *canvas {
+// newCanvas begins a picture of that size with paper below it. more is added to the
+// style.
+func newCanvas(width, height float64, title, more string) *canvas {
 	c := new(canvas)
 	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %[1]g %[2]g" role="img">`+"\n",
 		width, height)
-	fmt.Fprintf(c, "<title>%s</title>\n<style>%s</style>\n", escape(title), style)
+	fmt.Fprintf(c, "<title>%s</title>\n<style>%s</style>\n", escape(title), style+more)
 	c.rect(0, 0, width, height, 0, "paper", "")
 	return c
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// save makes b the content of a file, or leaves the file as it was.
-func save(name string, b []byte) error {
+// Save makes b the content of a file, or leaves the file as it was.
+func Save(name string, b []byte) error {
 	if real, err := filepath.EvalSymlinks(name); err == nil {
 		name = real // replace the file, not the link
 	}
