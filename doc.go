@@ -13,12 +13,13 @@
 //   - pfsync: the other protocol, built alike. Parse and Writer are the frames,
 //     Session what is sent and believed, Memory a state table, Converger what makes
 //     two tables agree, and Node runs them on a transport.
-//   - pfsync/pfsyncnet and pfsync/pfsynctest: as above.
+//   - pfsync/pfsyncnet and pfsync/pfsynctest: as above; pfsync/conntrack: the
+//     connections of a Linux kernel as a state table.
 //   - demote: the demotion counter, made of named contributions, and the interface
 //     groups of OpenBSD; demote/check: links and services that demote.
 //   - examples: carpd shares an address between hosts, dump reads packets, demo
 //     shows a failover without touching the network, firewall runs a pair by the
-//     words of ifconfig.
+//     words of ifconfig, lab breaks pairs and measures.
 //
 // The protocol packages are functions of what happened and when: they open no
 // socket, read no clock and start no goroutine, but for carp.Node and pfsync.Node,

@@ -145,7 +145,7 @@ func TestSessionSurvives(t *testing.T) {
 			p.awaitHolders("fw1 is dead", wanAddr, "fw2")
 			s.talk("with fw2, since fw1 is dead")
 
-			fw1 = p.start("fw1")
+			p.start("fw1")
 			p.settled("fw1")
 			p.awaitHolders("fw1 is back", wanAddr, "fw1")
 			s.talk("with fw1, after its death")
