@@ -18,6 +18,7 @@ import (
 
 	"github.com/gocarp/gocarp/carp"
 	"github.com/gocarp/gocarp/internal/cli"
+	"github.com/gocarp/gocarp/internal/confsync"
 	"github.com/gocarp/gocarp/internal/control"
 )
 
@@ -27,9 +28,18 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) int {
 		printError(stderr, err)
 		return code
 	}
-	did, err := recoverSync(o)
-	if err != nil {
-		return fail(cli.Usage, err)
+	var did string
+	if !o.dryRun {
+		files, err := lockDir(o.dir)
+		if err != nil {
+			return fail(cli.Usage, err)
+		}
+		defer files.Close()
+		// Before anybody reads the files, and under the same lock: without it, they may
+		// be half exchanged.
+		if did, err = confsync.Recover(o.dir); err != nil {
+			return fail(cli.Usage, err)
+		}
 	}
 	s, err := readSetup(o.dir)
 	if err == nil {
@@ -56,12 +66,6 @@ func serve(ctx context.Context, o *options, stdout, stderr io.Writer) int {
 	if err := privileges(); err != nil {
 		return fail(cli.Usage, err)
 	}
-
-	files, err := lockDir(o.dir)
-	if err != nil {
-		return fail(cli.Usage, err)
-	}
-	defer files.Close()
 
 	h, err := newHost(o.dir, s, log)
 	if err != nil {

@@ -4,8 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+// lockWait is how long another firewall may take to end: the kernel keeps the lock of
+// one that was killed until all its sockets are closed.
+const (
+	lockWait  = 2 * time.Second
+	lockAgain = 20 * time.Millisecond
 )
 
 // lockDir keeps a second firewall from running with the same files, for as long as
@@ -15,7 +23,13 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	for end := time.Now().Add(lockWait); ; time.Sleep(lockAgain) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) {
+			break
+		}
+	}
+	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		f.Close()
 		return nil, fmt.Errorf("-C %s: another firewall runs with these files", dir)

@@ -186,17 +186,3 @@ func (h *host) undoSync(reconfigure bool, w io.Writer) error {
 	}
 	return state.Write(h.dir)
 }
-
-// recoverSync ends a synchronisation that was cut short, before anybody reads the files.
-// If another firewall runs with them, it is none of our business, and -n changes nothing.
-func recoverSync(o *options) (did string, err error) {
-	if o.dryRun {
-		return "", nil
-	}
-	files, err := lockDir(o.dir)
-	if err != nil {
-		return "", nil // said when it matters
-	}
-	defer files.Close()
-	return confsync.Recover(o.dir)
-}

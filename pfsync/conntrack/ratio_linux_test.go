@@ -1,0 +1,398 @@
+package conntrack
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	ossignal "os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gocarp/gocarp/internal/netns"
+	"github.com/gocarp/gocarp/pfsync"
+	"github.com/gocarp/gocarp/pfsync/pfsyncnet"
+)
+
+// ratioEnv makes the test binary one of our two nodes, whose number it is.
+const ratioEnv = "GOCARP_TEST_RATIO"
+
+func TestMain(m *testing.M) {
+	if node := os.Getenv(ratioEnv); node != "" {
+		if err := ratioNode(node); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// ratioNode keeps the table of its namespace the same as the other node's until
+// SIGTERM, with what package main of examples/firewall has for that.
+func ratioNode(node string) error {
+	ctx, stop := ossignal.NotifyContext(context.Background(), unix.SIGTERM)
+	defer stop()
+	self, peer := netip.MustParseAddr("10.9.9.1"), netip.MustParseAddr("10.9.9.2")
+	id := uint32(0xa1)
+	if node == "2" {
+		self, peer, id = peer, self, 0xa2
+	}
+	table, err := OpenTable(TableConfig{
+		Memory: pfsync.MemoryConfig{Limit: 1 << 20}, HostID: id,
+		Addrs: func() ([]netip.Addr, error) { return []netip.Addr{self}, nil },
+	})
+	if err != nil {
+		return err
+	}
+	port, err := pfsyncnet.Listen(pfsyncnet.Config{Interface: "sync", Peers: []netip.Addr{peer}})
+	if err != nil {
+		return err
+	}
+	side, err := pfsyncnet.ListenSide(pfsyncnet.SideConfig{Interface: "sync"})
+	if err != nil {
+		return err
+	}
+	n, err := pfsync.NewNode(pfsync.NodeConfig{
+		Session: pfsync.Config{HostID: id, Flush: 50 * time.Millisecond},
+		Store:   table, Transport: port, Peers: []netip.Addr{peer}, Links: port.Links(),
+		Side: side, Converge: pfsync.ConvergeConfig{Peers: []netip.Addr{peer}},
+	})
+	if err != nil {
+		return err
+	}
+	table.SetSink(n)
+	go func() { // tells the table when the peer has told all
+		for {
+			if s, err := n.Status(ctx); err != nil || s.SyncOK {
+				table.Adopted()
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	failed := make(chan error, 2)
+	go func() { failed <- n.Run(ctx) }()
+	go func() { failed <- table.Run(ctx) }()
+	return errors.Join(<-failed, <-failed)
+}
+
+// A ratioPair is two firewalls with nothing but a cable between them.
+type ratioPair struct {
+	t       *testing.T
+	kern    [2]*table
+	daemons [2]*exec.Cmd
+}
+
+// A contestant is what keeps them the same.
+type contestant struct {
+	name  string
+	start func(p *ratioPair, i int) *exec.Cmd
+}
+
+var contestants = []contestant{
+	{"ours", func(p *ratioPair, i int) *exec.Cmd {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", ratioEnv, i+1))
+		cmd.Stderr = os.Stderr
+		p.kern[i].ns.Start(cmd)
+		return cmd
+	}},
+	{"conntrackd", func(p *ratioPair, i int) *exec.Cmd {
+		dir := p.t.TempDir()
+		config := filepath.Join(dir, "conf")
+		if err := os.WriteFile(config, fmt.Appendf(nil, ratioConntrackd, i+1, 2-i, dir), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+		cmd := exec.Command("conntrackd", "-C", config)
+		p.kern[i].ns.Start(cmd)
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			// What a fresh node does not ask for it is not told.
+			out, err := p.kern[i].ns.Try("conntrackd", "-C", config, "-n")
+			if err == nil {
+				return cmd
+			}
+			if time.Now().After(end) {
+				p.t.Fatalf("conntrackd does not answer: %v %s", err, out)
+			}
+		}
+	}},
+}
+
+// ratioConntrackd takes: number of this node, of the other one, directory. States go
+// into the kernel as they arrive, as with ours.
+const ratioConntrackd = `Sync {
+	Mode FTFW {
+		DisableExternalCache On
+	}
+	UDP {
+		IPv4_address 10.9.9.%[1]d
+		IPv4_Destination_Address 10.9.9.%[2]d
+		Port 3780
+		Interface sync
+		SndSocketBuffer 8388608
+		RcvSocketBuffer 8388608
+		Checksum on
+	}
+	Options {
+		TCPWindowTracking Off
+	}
+}
+General {
+	HashSize 65536
+	HashLimit 524288
+	LogFile %[3]s/log
+	LockFile %[3]s/lock
+	UNIX {
+		Path %[3]s/ctl
+	}
+	NetlinkBufferSize 8388608
+	NetlinkBufferSizeMaxGrowth 33554432
+	Filter From Kernelspace {
+		Protocol Accept {
+			TCP
+			UDP
+		}
+		Address Ignore {
+			IPv4_address 127.0.0.1
+			IPv4_address 10.9.9.%[1]d
+			IPv4_address 10.9.9.%[2]d
+		}
+	}
+}
+`
+
+// count is the number of entries in a kernel's table.
+func (p *ratioPair) count(i int) int {
+	p.t.Helper()
+	return p.number(p.kern[i].ns.Sysctl("net.netfilter.nf_conntrack_count"))
+}
+
+// arrive waits until the second one has n, or for long, and returns how many are missing.
+func (p *ratioPair) arrive(n int) (missing int) {
+	p.t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		if missing = n - p.count(1); missing <= 0 || time.Now().After(end) {
+			return max(missing, 0)
+		}
+	}
+}
+
+// start runs a contestant on two empty tables until a first connection comes over, and
+// all is quiet.
+func (p *ratioPair) start(c *contestant, l load) {
+	p.t.Helper()
+	for i := range p.daemons {
+		p.daemons[i] = c.start(p, i)
+	}
+	p.kern[0].put(tcp4(1))
+	if p.arrive(1) > 0 {
+		p.t.Fatalf("%s: not even one connection comes over", c.name)
+	}
+	time.Sleep(l.settle)
+}
+
+// stop ends a node, and empties its table.
+func (p *ratioPair) stop(i int) {
+	p.t.Helper()
+	if err := p.daemons[i].Process.Signal(unix.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.daemons[i].Wait(); err != nil && p.daemons[i].ProcessState.ExitCode() > 0 {
+		p.t.Errorf("%v: %v", p.daemons[i].Args, err)
+	}
+	p.kern[i].clear()
+}
+
+// proc returns the words behind a mark in a file that the kernel has of a node's process.
+func (p *ratioPair) proc(i int, file, mark string) []string {
+	p.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.daemons[i].Process.Pid, file))
+	_, behind, ok := strings.Cut(string(b), mark)
+	if err != nil || !ok {
+		p.t.Fatalf("no %q in %q, %v", mark, b, err)
+	}
+	return strings.Fields(behind)
+}
+
+// number is a decimal one.
+func (p *ratioPair) number(text string) int {
+	p.t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
+}
+
+// cpu is what the process of a node has computed until now, in user and kernel mode.
+func (p *ratioPair) cpu(i int) time.Duration {
+	p.t.Helper()
+	const tick = time.Second / 100 // USER_HZ
+	f := p.proc(i, "stat", ") ")   // behind the name
+	return time.Duration(p.number(f[11])+p.number(f[12])) * tick
+}
+
+// memory is the most that the process of a node has had in memory, in octets.
+func (p *ratioPair) memory(i int) int {
+	p.t.Helper()
+	return p.number(p.proc(i, "status", "VmHWM:")[0]) << 10
+}
+
+// same wants the kernels to have the same connections.
+func (p *ratioPair) same(c *contestant) {
+	p.t.Helper()
+	type conn struct {
+		orig, reply Tuple
+		state       TCPState
+	}
+	first := make(map[conn]bool)
+	for _, e := range p.kern[0].all() {
+		first[conn{e.Orig, e.Reply, e.TCP.State}] = true
+	}
+	both := 0
+	for _, e := range p.kern[1].all() {
+		if first[conn{e.Orig, e.Reply, e.TCP.State}] {
+			both++
+		}
+	}
+	if both != len(first) {
+		p.t.Errorf("%s: %d of %d connections are the same at the other node", c.name, both, len(first))
+	}
+}
+
+// A load is how much to measure with.
+type load struct {
+	n       int   // connections of the burst
+	rates   []int // connections per second
+	seconds int   // of each rate
+	settle  time.Duration
+	idle    time.Duration
+}
+
+// A figure is a line of the result; those of the same name are compared.
+type figure struct {
+	name, unit string
+	value      float64
+}
+
+// measure has a contestant do all, and returns the figures, the lower the better.
+func (p *ratioPair) measure(c *contestant, l load) (all []figure) {
+	p.t.Helper()
+	add := func(name, unit string, value float64) { all = append(all, figure{name, unit, value}) }
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+	// each adds a figure of both nodes, and their sum, per connection.
+	each := func(name, unit string, n int, one, two float64) {
+		add(name+" of the first", unit+"/conn", one/float64(n))
+		add(name+" of the second", unit+"/conn", two/float64(n))
+		add(name+" of both", unit+"/conn", (one+two)/float64(n))
+	}
+	var used [2]time.Duration
+	mark := func() { used = [2]time.Duration{p.cpu(0), p.cpu(1)} }
+	spent := func(name string, n int) {
+		time.Sleep(l.settle)
+		each(name+": CPU", "us", n, 1e3*ms(p.cpu(0)-used[0]), 1e3*ms(p.cpu(1)-used[1]))
+	}
+
+	entries := many(l.n, true)
+	p.start(c, l)
+	mark()
+	began := time.Now()
+	p.kern[0].put(entries...)
+	written := time.Now()
+	missing := p.arrive(l.n + 1)
+	add("burst: until all are there", "ms", ms(time.Since(began)))
+	add("burst: behind the writer", "ms", ms(time.Since(written)))
+	add("burst: missing", "conn", float64(missing))
+	spent("burst", l.n)
+	each("burst: memory", "octets", l.n, float64(p.memory(0)), float64(p.memory(1)))
+	if l.idle > 0 {
+		mark()
+		time.Sleep(l.idle)
+		add("idle: CPU of both", "ms/s", ms(p.cpu(0)+p.cpu(1)-used[0]-used[1])/l.idle.Seconds())
+	}
+
+	p.stop(1)
+	used = [2]time.Duration{p.cpu(0), 0}
+	began = time.Now()
+	p.daemons[1] = c.start(p, 1)
+	missing += p.arrive(l.n + 1)
+	add("fresh node: until it has all", "ms", ms(time.Since(began)))
+	spent("fresh node", l.n)
+	each("fresh node: memory", "octets", l.n, float64(p.memory(0)), float64(p.memory(1)))
+	p.same(c)
+	p.stop(0)
+	p.stop(1)
+
+	best := 0
+	for _, rate := range l.rates {
+		n := rate * l.seconds
+		entries, name := many(n, true), fmt.Sprintf("%d/s", rate)
+		p.start(c, l)
+		mark()
+		began := time.Now()
+		const slices = 100 // per second
+		for i := range l.seconds * slices {
+			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / slices)))
+			p.kern[0].put(entries[i*rate/slices : (i+1)*rate/slices]...)
+		}
+		ended := time.Now()
+		lost := p.arrive(n + 1)
+		behind := time.Since(ended)
+		spent(name, n)
+		add(name+": behind the writer", "ms", ms(behind))
+		add(name+": missing", "conn", float64(lost))
+		if lost == 0 && behind <= 2*time.Second {
+			best = rate
+		}
+		missing += lost
+		p.stop(0)
+		p.stop(1)
+	}
+	add("keeps up with", "conn/s", float64(best))
+	if missing > 0 {
+		p.t.Errorf("%s: %d connections never came over", c.name, missing)
+	}
+	return all
+}
+
+// TestRatio is no test but a measurement of what mirroring costs us and conntrackd(8),
+// in the same two namespaces: with a few connections, or as many times as GOCARP_MEASURE
+// says, from 2, with many. Have the machine to yourself then, and leave -race out. It
+// fails if connections get lost, not because of a ratio.
+func TestRatio(t *testing.T) {
+	runs, _ := strconv.Atoi(os.Getenv("GOCARP_MEASURE"))
+	if runs <= 0 {
+		t.Skip("a measurement, as many times as GOCARP_MEASURE says")
+	}
+	netns.Require(t, "conntrackd")
+	l := load{n: 5000, rates: []int{2000}, seconds: 1, settle: 200 * time.Millisecond}
+	if runs > 1 {
+		l = load{n: 100_000, rates: []int{2000, 5000, 10_000, 20_000}, seconds: 5, settle: time.Second, idle: DefaultRefresh}
+	}
+	lab := netns.New(t, "fw1", "fw2")
+	p := &ratioPair{t: t, kern: [2]*table{newTable(t, lab.NS("fw1")), newTable(t, lab.NS("fw2"))}}
+	lab.NS("fw1").Veth("sync", lab.NS("fw2"), "sync")
+	lab.NS("fw1").Addr("sync", "10.9.9.1/24")
+	lab.NS("fw2").Addr("sync", "10.9.9.2/24")
+	for run := range runs {
+		a, b := p.measure(&contestants[0], l), p.measure(&contestants[1], l)
+		var text strings.Builder
+		w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(w, "run %d, %d connections\t%s\t%s\tratio\t\n", run+1, l.n, contestants[0].name, contestants[1].name)
+		for i, x := range a {
+			fmt.Fprintf(w, "%s, %s\t%.1f\t%.1f\t%.2f\t\n", x.name, x.unit, x.value, b[i].value, x.value/cmp.Or(b[i].value, 1))
+		}
+		w.Flush()
+		t.Logf("\n%s", &text)
+	}
+}
