@@ -240,3 +240,33 @@ func TestBadRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestTooMany: when all places are taken the next client is told so at once, and one
+// that becomes free is used.
+func TestTooMany(t *testing.T) {
+	path := serve(t, func(_ context.Context, _ []string, stdout, _ *Writer) int {
+		fmt.Fprintln(stdout, "well")
+		return 0
+	})
+	idle := make([]net.Conn, maxClients)
+	for i := range idle {
+		var err error
+		if idle[i], err = net.Dial("unix", path); err != nil {
+			t.Fatal(err)
+		}
+		defer idle[i].Close()
+	}
+	exit, stdout, stderr, err := ask(t, path, "status")
+	if err != nil || exit != 1 || stdout != "" || !strings.Contains(stderr, "64 clients are connected already") {
+		t.Errorf("exit %d, %q, %q, %v", exit, stdout, stderr, err)
+	}
+	idle[0].Close()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if exit, stdout, _, _ := ask(t, path, "status"); exit == 0 && stdout == "well\n" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the place that became free is not used")
+		}
+	}
+}

@@ -19,7 +19,7 @@ var ErrInUse = errors.New("another program listens on it")
 const (
 	maxPath      = 100     // octets; sun_path has 108, and the name is longer while it is made
 	maxRequest   = 1 << 20 // octets
-	maxClients   = 32      // at a time; more wait
+	maxClients   = 64      // at a time; more are told so
 	probeTimeout = time.Second
 	readTimeout  = 10 * time.Second // for the request
 	writeTimeout = 30 * time.Second // for an answer, if the client does not read
@@ -131,9 +131,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 		select {
 		case free <- struct{}{}:
-		case <-ctx.Done():
-			conn.Close()
-			return nil
+		default:
+			refuse(conn)
+			continue
 		}
 		clients.Go(func() {
 			defer func() { <-free }()
@@ -141,6 +141,17 @@ func (s *Server) Serve(ctx context.Context) error {
 			s.answer(ctx, conn)
 		})
 	}
+}
+
+// refuse tells a client that there are too many of them, which it must not wait to
+// find out: in an emergency it is told to end a few.
+func refuse(conn *net.UnixConn) {
+	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(acceptPause))
+	conn.Read(make([]byte, flushAt)) // the request: who is cut off while writing reads no answer
+	stderr := &Writer{conn: conn, mu: new(sync.Mutex), cancel: func() {}, isErr: true}
+	fmt.Fprintf(stderr, "control: %d clients are connected already: end some, as those of status -watch\n", maxClients)
+	stderr.finish(1)
 }
 
 // answer serves one client.
