@@ -165,6 +165,8 @@ func (h *host) reloaded() {
 	if h.peer == nil || err != nil || s.Role != carp.Master.String() {
 		return
 	}
+	h.conf.mu.Lock()
+	defer h.conf.mu.Unlock()
 	_, state, err := h.newPush(nil)
 	if err == nil {
 		err = state.Write(h.dir)

@@ -66,7 +66,7 @@ func storeFlag(path string) error {
 	}
 	fmt.Fprintf(f, "firewall maintenance on -persistent, %s\n", time.Now().Format(time.RFC3339))
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(path))
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gocarp/gocarp/internal/confsync"
+	"github.com/gocarp/gocarp/internal/hook"
 )
 
 // syncApply takes a push, or refuses it as a whole.
@@ -113,11 +112,8 @@ func (h *host) load(s syncSettings, extra []string) (notes []string, err error) 
 		if len(words) == 0 {
 			continue
 		}
-		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-		cmd.WaitDelay = time.Second
-		out, err := cmd.CombinedOutput()
-		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-			return nil, fmt.Errorf("extra/%s: %s: %w: %s", name, strings.Join(words, " "), err, strings.TrimSpace(string(out[:min(len(out), 1000)])))
+		if out, err := hook.Exec(ctx, nil, words[0], words[1:]...); err != nil {
+			return nil, fmt.Errorf("extra/%s: %s: %w: %s", name, strings.Join(words, " "), err, out)
 		}
 		notes = append(notes, fmt.Sprintf("extra/%s: ran %s", name, strings.Join(words, " ")))
 	}

@@ -28,21 +28,17 @@ const (
 func (q *Queue) run(s Script, c carp.Change) error {
 	ctx, cancel := context.WithTimeout(q.ctx, q.cfg.Timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.Path, c.Subject(), c.To.String())
-	cmd.WaitDelay = outputWait
-	ownGroup(cmd)
-	var out head
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.Env = append(environ(),
-		fmt.Sprintf("CARP_VHID=%d", c.VHID), "CARP_IF="+c.Interface,
-		"CARP_STATE="+c.To.String(), "CARP_PREV="+c.From.String(),
-		"CARP_REASON="+c.Reason.String(), fmt.Sprintf("CARP_SEQ=%d", c.Seq))
-	err := cmd.Run()
-	if text := strings.TrimSpace(string(out)); text != "" {
+	env := []string{
+		fmt.Sprintf("CARP_VHID=%d", c.VHID), "CARP_IF=" + c.Interface,
+		"CARP_STATE=" + c.To.String(), "CARP_PREV=" + c.From.String(),
+		"CARP_REASON=" + c.Reason.String(), fmt.Sprintf("CARP_SEQ=%d", c.Seq),
+	}
+	text, err := Exec(ctx, env, s.Path, c.Subject(), c.To.String())
+	if text != "" {
 		q.log.Info("hook: output", "script", s.Name, "subject", c.Subject(), "state", c.To.String(), "output", text)
 	}
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it exited with 0
+	case err == nil:
 		return nil
 	case q.ctx.Err() != nil:
 		return errors.New("killed: the program ends")
@@ -50,6 +46,22 @@ func (q *Queue) run(s Script, c carp.Change) error {
 		return fmt.Errorf("%w: more than %v", ErrTimeout, q.cfg.Timeout)
 	}
 	return err
+}
+
+// Exec runs a program with its arguments, and env beside our environment but for what
+// speaks to the service manager, and returns the beginning of its output. When ctx is
+// done it is killed, with all that it has started.
+func Exec(ctx context.Context, env []string, name string, args ...string) (output string, err error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = outputWait
+	ownGroup(cmd)
+	var out head
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(environ(), env...)
+	if err = cmd.Run(); errors.Is(err, exec.ErrWaitDelay) { // it exited with 0
+		err = nil
+	}
+	return strings.TrimSpace(string(out)), err
 }
 
 // environ is our environment without what lets us speak to the service manager.
