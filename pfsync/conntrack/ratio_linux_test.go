@@ -63,8 +63,10 @@ func ratioNode(node string) error {
 		return err
 	}
 	n, err := pfsync.NewNode(pfsync.NodeConfig{
-		Session: pfsync.Config{HostID: id, Flush: 50 * time.Millisecond},
-		Store:   table, Transport: port, Peers: []netip.Addr{peer}, Links: port.Links(),
+		Session: pfsync.Config{
+			HostID: id, Flush: 50 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: time.Millisecond, Burst: 4},
+		},
+		Store: table, Transport: port, Peers: []netip.Addr{peer}, Links: port.Links(),
 		Side: side, Converge: pfsync.ConvergeConfig{Peers: []netip.Addr{peer}},
 	})
 	if err != nil {
