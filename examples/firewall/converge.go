@@ -34,6 +34,7 @@ func (h *host) converge(c *pfsync.NodeConfig, p *ifconfig.PfsyncInterface) error
 		return err
 	}
 	c.Side, c.Converge.Peers = side, peers
+	c.Session.Bulk = pfsync.BulkConfig{Interval: -1} // as fast as the peer acknowledges
 	return nil
 }
 

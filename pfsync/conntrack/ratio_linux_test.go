@@ -1,7 +1,6 @@
 package conntrack
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +84,9 @@ func ratioNode(node string) error {
 	failed := make(chan error, 2)
 	go func() { failed <- n.Run(ctx) }()
 	go func() { failed <- table.Run(ctx) }()
-	return errors.Join(<-failed, <-failed)
+	err = <-failed
+	stop()
+	return errors.Join(err, <-failed)
 }
 
 // A ratioPair is two firewalls with nothing but a cable between them.
@@ -297,7 +298,8 @@ type figure struct {
 	value      float64
 }
 
-// measure has a contestant do all, and returns the figures, the lower the better.
+// measure has a contestant do all, and returns the figures: the lower the better, but for
+// the last one.
 func (p *ratioPair) measure(c *contestant, l load) (all []figure) {
 	p.t.Helper()
 	add := func(name, unit string, value float64) { all = append(all, figure{name, unit, value}) }
@@ -402,7 +404,11 @@ func TestRatio(t *testing.T) {
 		w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintf(w, "run %d, %d connections\t%s\t%s\tratio\t\n", run+1, l.n, contestants[0].name, contestants[1].name)
 		for i, x := range a {
-			fmt.Fprintf(w, "%s, %s\t%.1f\t%.1f\t%.2f\t\n", x.name, x.unit, x.value, b[i].value, x.value/cmp.Or(b[i].value, 1))
+			ratio := "-"
+			if y := b[i].value; y != 0 {
+				ratio = fmt.Sprintf("%.2f", x.value/y)
+			}
+			fmt.Fprintf(w, "%s, %s\t%.1f\t%.1f\t%s\t\n", x.name, x.unit, x.value, b[i].value, ratio)
 		}
 		w.Flush()
 		t.Logf("\n%s", &text)

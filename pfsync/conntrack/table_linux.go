@@ -134,7 +134,6 @@ type Table struct {
 	start   time.Time
 	seed    maphash.Seed
 	wake    chan struct{} // the writer
-	hurry   chan struct{} // the writer: somebody waits for it
 	redump  chan struct{}
 
 	kernel kernel
@@ -253,7 +252,7 @@ func newMirror(c TableConfig, start time.Time) (*Table, error) {
 	t := &Table{
 		cfg: c, mapping: Mapping{Dialect: c.Memory.Dialect, Sloppy: c.Sloppy}, memory: memory, log: c.Logger,
 		start: start.Add(-time.Hour), seed: maphash.MakeSeed(),
-		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), redump: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), redump: make(chan struct{}, 1),
 		conns: make(map[pfsync.Key]conn), orphans: make(map[pfsync.Key]Tuple), gone: make(map[pfsync.StateID]uint32), local: make(map[netip.Addr]struct{}),
 		// Later names are greater, on all hosts that have a clock: see Insert.
 		nextID:   uint64(start.Unix()) << 32,
@@ -315,7 +314,6 @@ func (t *Table) Commit(ctx context.Context) error {
 	t.waiting = append(t.waiting, done)
 	t.mu.Unlock()
 	t.writeSoon()
-	signal(t.hurry)
 	defer t.dumpSoon()
 	select {
 	case <-done:

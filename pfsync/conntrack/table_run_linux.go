@@ -107,16 +107,12 @@ func (t *Table) Run(ctx context.Context) error {
 // listen takes in events.
 func (t *Table) listen(ctx context.Context) error {
 	for {
-		var now time.Time // of all events that are there at once
 		err := t.kernel.listener.Read(func(ev *Event) {
-			if now.IsZero() {
-				now = time.Now()
-			}
 			switch ev.Kind {
 			case New, Update:
-				t.changed(now, &ev.Entry)
+				t.changed(time.Now(), &ev.Entry)
 			case Destroy:
-				t.destroyed(now, &ev.Entry)
+				t.destroyed(time.Now(), &ev.Entry)
 			case Overrun:
 				t.mu.Lock()
 				t.stats.Overruns++
@@ -136,25 +132,12 @@ func (t *Table) listen(ctx context.Context) error {
 	}
 }
 
-// gather is how long the first of what peers say waits for more: a packet has two or
-// three connections, and to write that many takes the kernel little less than ten.
-const gather = 5 * time.Millisecond
-
 // write puts what peers say into the kernel.
 func (t *Table) write(ctx context.Context) error {
 	var b batch
-	more := time.NewTimer(0)
-	defer more.Stop()
 	for {
 		select {
 		case <-t.wake:
-		case <-ctx.Done():
-			return nil
-		}
-		more.Reset(gather)
-		select {
-		case <-more.C:
-		case <-t.hurry:
 		case <-ctx.Done():
 			return nil
 		}
