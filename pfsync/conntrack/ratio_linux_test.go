@@ -63,7 +63,7 @@ func ratioNode(node string) error {
 	}
 	n, err := pfsync.NewNode(pfsync.NodeConfig{
 		Session: pfsync.Config{
-			HostID: id, Flush: 50 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: time.Millisecond, Burst: 4},
+			HostID: id, Flush: 50 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: time.Millisecond, Burst: 8},
 		},
 		Store: table, Transport: port, Peers: []netip.Addr{peer}, Links: port.Links(),
 		Side: side, Converge: pfsync.ConvergeConfig{Peers: []netip.Addr{peer}},
