@@ -111,7 +111,7 @@ const (
 	// commitTimeout bounds how long the addresses wait for the states. What peers have
 	// said is in the kernel within milliseconds, unless it was held back: then a
 	// hundred thousand connections take a quarter of a second.
-	commitTimeout     = 200 * time.Millisecond
+	commitTimeout     = time.Second
 	commitHoldTimeout = 5 * time.Second
 
 	// yieldFor is for how long after the addresses are gone the ends of connections
