@@ -63,27 +63,13 @@ type measured struct {
 	verdicts []summary
 }
 
-// run runs the lab, which must not fail as often as it may try.
-func run(t *testing.T, tries int, args ...string) measured {
-	t.Helper()
-	for {
-		m, code := try(t, args)
-		if code == cli.OK {
-			return m
-		}
-		if tries--; tries == 0 {
-			t.Errorf("exit %d, want 0", code)
-			return m
-		}
-	}
-}
-
-// try runs the lab once.
-func try(t *testing.T, args []string) (m measured, code int) {
+// run runs the lab, which must not fail.
+func run(t *testing.T, args ...string) measured {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = lab(t.Context(), append(args, "-json", "-v", "-firewall", program), &out, &errs)
+	code := lab(t.Context(), append(args, "-json", "-v", "-firewall", program), &out, &errs)
 	t.Logf("lab %s: exit %d\n%s", strings.Join(args, " "), code, &errs)
+	var m measured
 	for line := range strings.Lines(out.String()) {
 		var r runLine
 		var v struct{ Verdict *summary }
@@ -100,7 +86,10 @@ func try(t *testing.T, args []string) (m measured, code int) {
 		}
 		m.runs = append(m.runs, r)
 	}
-	return m, code
+	if code != cli.OK {
+		t.Errorf("exit %d, want 0", code)
+	}
+	return m
 }
 
 // runs is how often to repeat what takes long: a few times, or as often as
@@ -117,7 +106,7 @@ func TestWanted(t *testing.T) {
 	for _, scenario := range []string{"planned", "maintenance"} {
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()
-			m := run(t, 1, "-scenario", scenario, "-n", "20")
+			m := run(t, "-scenario", scenario, "-n", "20")
 			if len(m.runs) != 20 {
 				t.Errorf("%d runs, want 20", len(m.runs))
 			}
@@ -142,9 +131,7 @@ func TestUnwanted(t *testing.T) {
 			if scenario == "homelab" {
 				few, sessions = 1, 3 // and pings
 			}
-			// On a machine that others use, a take-over may come before the last states;
-			// seen in 2 of 60 runs. Not twice in a row.
-			m := run(t, 2, "-scenario", scenario, "-n", runs(few), "-svg", svg)
+			m := run(t, "-scenario", scenario, "-n", runs(few), "-svg", svg)
 			for _, r := range m.runs {
 				if scenario == "power" && r.Lost < 1000 {
 					t.Errorf("run %d: only %d probes lost: nothing was broken", r.Run, r.Lost)
