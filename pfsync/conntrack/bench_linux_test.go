@@ -73,7 +73,7 @@ func BenchmarkDump(b *testing.B) {
 		bareTime = append(bareTime, cpuSeconds(b, func() {
 			d := tb.dumper
 			d.seq++
-			d.request()
+			d.request(familyUnspec)
 			d.ended = false
 			if err := errors.Join(d.s.send(d.req), d.finish()); err != nil {
 				b.Fatal(err)
@@ -89,6 +89,49 @@ func BenchmarkDump(b *testing.B) {
 	b.ReportMetric(rate(bareTime), "bare/cpu-s")
 	b.ReportMetric(rate(times), "entries/cpu-s")
 	b.ReportMetric(rate(times)/rate(bareTime), "entries/bare")
+}
+
+// BenchmarkListen reads 100 000 events that are waiting, and in turn has as many read one
+// by one, without looking at them.
+func BenchmarkListen(b *testing.B) {
+	tb := aTable(b)
+	entries := many(benchEntries, true)
+	queued := func() *Listener {
+		l := listen(b, tb, ListenConfig{ReadBuffer: 128 << 20})
+		tb.put(entries...)
+		return l
+	}
+	var bareTime, times []float64
+	for b.Loop() {
+		b.StopTimer()
+		l := queued()
+		buf := make([]byte, room)
+		bareTime = append(bareTime, cpuSeconds(b, func() {
+			for range benchEntries {
+				if _, err := l.s.receive(buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}))
+		l.Close()
+		tb.clear()
+		l = queued()
+		b.StartTimer()
+		times = append(times, cpuSeconds(b, func() {
+			for n := 0; n < benchEntries; {
+				if err := l.Read(func(*Event) { n++ }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}))
+		b.StopTimer()
+		l.Close()
+		tb.clear()
+		b.StartTimer()
+	}
+	b.ReportMetric(rate(bareTime), "bare/cpu-s")
+	b.ReportMetric(rate(times), "events/cpu-s")
+	b.ReportMetric(rate(times)/rate(bareTime), "events/bare")
 }
 
 // A bareWriter is the least one can do: it sends messages that were made

@@ -18,9 +18,16 @@ const dumpBuffer = 256 << 10
 // table was resized meanwhile: entries may be missing, or have come twice.
 var ErrInterrupted = errors.New("conntrack: dump was interrupted: repeat it")
 
+// errRefused says that the kernel does not know how to filter by protocol.
+var errRefused = errors.New("the filter was refused")
+
 // A Filter says which entries of the table a [Dumper] is for. The zero Filter is
 // for all. The kernel applies it, if it knows how to, and the Dumper in any case.
 type Filter struct {
+	// Proto is the IP protocol, as [ProtoUDP]; 0 is all. The kernel knows it from
+	// 5.8 on, and gives IPv4 before IPv6, for each of which it goes through the table.
+	Proto uint8
+
 	Mark, MarkMask uint32 // those with the Mark in the bits of MarkMask
 
 	InZone bool   // those in Zone, which may be 0
@@ -28,20 +35,40 @@ type Filter struct {
 }
 
 func (f *Filter) match(e *Entry) bool {
-	return e.Mark&f.MarkMask == f.Mark&f.MarkMask &&
+	return (f.Proto == 0 || e.Orig.Proto == f.Proto) &&
+		e.Mark&f.MarkMask == f.Mark&f.MarkMask &&
 		(!f.InZone || e.Zone == f.Zone && e.ZoneDir == ZoneBoth)
+}
+
+// families are those to ask for, one by one: with a protocol the kernel filters
+// only within a family.
+func (f *Filter) families() []uint8 {
+	switch f.Proto {
+	case 0:
+		return []uint8{familyUnspec}
+	case ProtoICMP:
+		return []uint8{familyIPv4}
+	case ProtoICMPv6:
+		return []uint8{familyIPv6}
+	}
+	return []uint8{familyIPv4, familyIPv6}
 }
 
 // A Dumper lists the conntrack table of a network namespace. It is not safe for
 // concurrent use, but for Close.
 type Dumper struct {
-	s      *socket
-	filter Filter
-	seq    uint32
-	ended  bool // the dump with seq has been read to its end
-	req    []byte
-	buf    []byte
-	entry  Entry
+	s       *socket
+	filter  Filter
+	noProto bool // the kernel does not filter by protocol
+	seq     uint32
+	ended   bool // the dump with seq has been read to its end
+	req     []byte
+	buf     []byte
+	entry   Entry
+
+	// What was not right with the dump.
+	interrupted bool
+	malformed   error
 }
 
 // OpenDumper opens a Dumper in the network namespace of the calling thread.
@@ -57,6 +84,9 @@ func OpenDumper(f Filter) (*Dumper, error) {
 // an error that matches [net.ErrClosed].
 func (d *Dumper) Close() error { return d.s.close() }
 
+// SetFilter makes the Dumper be for something else, from the next Dump on.
+func (d *Dumper) SetFilter(f Filter) { d.filter = f }
+
 // Dump calls fn for each entry of the table. The entry is only fn's during the
 // call. A dump is not a snapshot: entries that come and go meanwhile may be in
 // it or not. It does not keep the processor for more than a few hundred entries
@@ -70,14 +100,31 @@ func (d *Dumper) Dump(ctx context.Context, fn func(*Entry) error) error {
 	if err := d.finish(); err != nil {
 		return fmt.Errorf("conntrack: dump: %w", err)
 	}
+	d.interrupted, d.malformed = false, nil
+	for _, family := range d.filter.families() {
+		err := d.pass(ctx, family, fn)
+		if err == errRefused {
+			d.noProto = true
+			err = d.pass(ctx, family, fn)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if d.interrupted {
+		return ErrInterrupted
+	}
+	return d.malformed
+}
+
+// pass asks for a family, and reads the answer.
+func (d *Dumper) pass(ctx context.Context, family uint8, fn func(*Entry) error) error {
 	d.seq++
-	d.request()
+	d.request(family)
 	if err := d.s.send(d.req); err != nil {
 		return fmt.Errorf("conntrack: dump: %w", err)
 	}
 	d.ended = false
-	var interrupted bool
-	var malformed error
 	for !d.ended {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -94,16 +141,20 @@ func (d *Dumper) Dump(ctx context.Context, fn func(*Entry) error) error {
 			if m.seq != d.seq {
 				continue
 			}
-			interrupted = interrupted || m.flags&flagDumpIntr != 0
+			d.interrupted = d.interrupted || m.flags&flagDumpIntr != 0
 			switch m.typ {
 			case msgDone, msgError:
 				d.ended = true
-				if errno := m.errno(); errno != 0 {
+				switch errno := m.errno(); {
+				case errno == 0:
+				case d.byProto() && m.typ == msgError && (errno == unix.EOPNOTSUPP || errno == unix.EINVAL):
+					return errRefused
+				default:
 					return fmt.Errorf("conntrack: dump: %w", errno)
 				}
 			case msgNew:
 				if err := d.entry.UnmarshalBinary(m.body); err != nil {
-					malformed = err
+					d.malformed = err
 				} else if d.filter.match(&d.entry) {
 					if err := fn(&d.entry); err != nil {
 						return err
@@ -113,15 +164,15 @@ func (d *Dumper) Dump(ctx context.Context, fn func(*Entry) error) error {
 		}
 		runtime.Gosched()
 	}
-	if interrupted {
-		return ErrInterrupted
-	}
-	return malformed
+	return nil
 }
+
+// byProto reports whether the kernel is asked to filter by protocol.
+func (d *Dumper) byProto() bool { return d.filter.Proto != 0 && !d.noProto }
 
 // request makes the request for a dump, with attributes that let the kernel
 // leave out what does not match the filter.
-func (d *Dumper) request() {
+func (d *Dumper) request(family uint8) {
 	b := append(d.req[:0], make([]byte, nlHeaderLen+nfHeaderLen)...)
 	if d.filter.MarkMask != 0 {
 		b = appendUint32(b, ctaMark, d.filter.Mark&d.filter.MarkMask)
@@ -130,12 +181,30 @@ func (d *Dumper) request() {
 	if d.filter.InZone {
 		b = appendUint16(b, ctaZone, d.filter.Zone)
 	}
+	if d.byProto() {
+		b = appendProtoFilter(b, d.filter.Proto)
+	}
 	binary.NativeEndian.PutUint32(b, uint32(len(b)))
 	binary.NativeEndian.PutUint16(b[4:], msgGet)
 	binary.NativeEndian.PutUint16(b[6:], flagRequest|flagDump)
 	binary.NativeEndian.PutUint32(b[8:], d.seq)
-	b[nlHeaderLen] = familyUnspec
+	b[nlHeaderLen] = family
 	d.req = b
+}
+
+// appendProtoFilter appends a tuple that has a protocol only, and what says that
+// nothing else of it counts. Kernels before 5.8 pass over both.
+func appendProtoFilter(b []byte, proto uint8) []byte {
+	b, tuple := openAttr(b, ctaTupleOrig)
+	b, inner := openAttr(b, ctaTupleProto)
+	b = appendUint8(b, ctaProtoNum, proto)
+	closeAttr(b, inner)
+	closeAttr(b, tuple)
+	b, filter := openAttr(b, ctaFilter)
+	b = appendAttr(b, ctaFilterOrigFlags, 4)
+	b = binary.NativeEndian.AppendUint32(b, filterProtoNum) // the only number of the host's order
+	closeAttr(b, filter)
+	return b
 }
 
 // finish reads what an abandoned dump has left: until then the kernel does not

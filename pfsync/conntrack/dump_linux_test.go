@@ -109,6 +109,114 @@ func TestDumpFilter(t *testing.T) {
 	}
 }
 
+// TestDumpProto dumps protocols of both families, one after the other with one Dumper,
+// and holds that it is the kernel that leaves out the others, if it can.
+func TestDumpProto(t *testing.T) {
+	t.Parallel()
+	tb := aTable(t)
+	udp6 := tcp6(2)
+	udp6.TCP = TCP{}
+	udp6.Orig.Proto, udp6.Reply.Proto = ProtoUDP, ProtoUDP
+	udp6.Mark = 7
+	kinds := sample()
+	tb.put(tcp4(1), tcp4(3), tcp6(1), udp6, kinds["udp"], kinds["icmp"], kinds["icmp6"])
+
+	d := opened(t, tb.ns, func() (*Dumper, error) { return OpenDumper(Filter{Proto: ProtoUDP}) })
+	defer d.Close()
+	for _, row := range []struct {
+		f      Filter
+		v4, v6 int
+	}{
+		{Filter{Proto: ProtoUDP}, 1, 1},
+		{Filter{Proto: ProtoTCP}, 2, 1},
+		{Filter{Proto: ProtoICMP}, 1, 0},
+		{Filter{Proto: ProtoICMPv6}, 0, 1},
+		{Filter{Proto: ProtoGRE}, 0, 0},
+		{Filter{Proto: ProtoUDP, Mark: 7, MarkMask: 0xff}, 0, 1},
+		{Filter{Proto: ProtoUDP, InZone: true, Zone: 5}, 0, 0},
+		{Filter{}, 4, 3},
+	} {
+		for _, noProto := range []bool{false, true} {
+			d.SetFilter(row.f)
+			d.noProto = noProto
+			var v4, v6 int
+			err := d.Dump(t.Context(), func(e *Entry) error {
+				if e.Orig.Src.Is4() {
+					v4++
+				} else {
+					v6++
+				}
+				return nil
+			})
+			if err != nil || v4 != row.v4 || v6 != row.v6 || d.noProto != noProto {
+				t.Errorf("%+v: %d and %d entries, %v, want %d and %d; without the kernel's help: %v, now %v",
+					row.f, v4, v6, err, row.v4, row.v6, noProto, d.noProto)
+			}
+		}
+	}
+
+	// What the kernel sends, before the Dumper looks at it.
+	d.SetFilter(Filter{Proto: ProtoUDP})
+	d.noProto = false
+	d.request(familyIPv4)
+	if err := d.s.send(d.req); err != nil {
+		t.Fatal(err)
+	}
+	n, err := d.s.receive(d.buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := 0
+	for rest := d.buf[:n]; len(rest) > 0; {
+		var m message
+		if m, rest, err = nextMessage(rest); err != nil {
+			t.Fatal(err)
+		}
+		if m.typ == msgNew {
+			entries++
+		}
+	}
+	if entries != 1 {
+		t.Errorf("the kernel sent %d entries, want 1", entries)
+	}
+}
+
+// TestDumpRefused is about kernels that do not filter by protocol: one says so, and
+// one gives everything of a family. The Dumper asks once only.
+func TestDumpRefused(t *testing.T) {
+	t.Parallel()
+	tcp, udp := tcp4(1), sample()["udp"]
+	done := func(seq uint32) []byte { return header(msgDone, 0, seq, make([]byte, 4)) }
+	for _, errno := range []unix.Errno{0, unix.EOPNOTSUPP, unix.EINVAL} {
+		s, kernel := fakeKernel(t)
+		d := &Dumper{s: s, filter: Filter{Proto: ProtoUDP}, ended: true, buf: make([]byte, dumpBuffer)}
+		seq := uint32(1)
+		if errno != 0 {
+			kernel.answer(errorMessage(seq, errno))
+			seq++
+		}
+		for range 2 {
+			kernel.answer(entryMessage(seq, 0, &tcp), entryMessage(seq, 0, &udp), done(seq))
+			kernel.answer(done(seq + 1))
+			seq += 2
+			n := 0
+			err := d.Dump(t.Context(), func(e *Entry) error { n++; return nil })
+			if err != nil || n != 1 || d.noProto != (errno != 0) {
+				t.Errorf("kernel that answers %v: %d entries, %v, want 1; given up asking: %v", errno, n, err, d.noProto)
+			}
+		}
+	}
+
+	// What was refused for another reason remains so.
+	s, kernel := fakeKernel(t)
+	d := &Dumper{s: s, filter: Filter{Proto: ProtoUDP}, ended: true, buf: make([]byte, dumpBuffer)}
+	kernel.answer(errorMessage(1, unix.EINVAL))
+	kernel.answer(errorMessage(2, unix.EINVAL))
+	if err := d.Dump(t.Context(), func(*Entry) error { return nil }); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("refused twice: %v", err)
+	}
+}
+
 // TestDumpAnswers is about what a kernel cannot be made to say.
 func TestDumpAnswers(t *testing.T) {
 	t.Parallel()

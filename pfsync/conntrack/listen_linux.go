@@ -11,13 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	defaultEventBuffer = 8 << 20
-
-	// A Read takes what fits in readBuffer; room is for one more event.
-	readBuffer = 128 << 10
-	room       = 16 << 10
-)
+const defaultEventBuffer = 8 << 20
 
 // An EventKind says what an [Event] is about.
 type EventKind uint8
@@ -64,8 +58,7 @@ type ListenConfig struct {
 // A Listener hears of changes of the conntrack table of a network namespace.
 type Listener struct {
 	s     *socket
-	buf   []byte
-	n     int
+	in    *datagrams // of one event each
 	err   error
 	fill  func(fd uintptr) bool
 	event Event
@@ -83,13 +76,21 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{s: s, buf: make([]byte, readBuffer)}
-	l.fill = l.fillFrom
+	l := newListener(s)
 	if err := l.subscribe(cfg.Ignore); err != nil {
 		s.close()
 		return nil, fmt.Errorf("conntrack: listen: %w", err)
 	}
 	return l, nil
+}
+
+func newListener(s *socket) *Listener {
+	l := &Listener{s: s, in: newDatagrams()}
+	l.fill = func(fd uintptr) bool {
+		l.err = l.in.receive(fd)
+		return l.err != unix.EAGAIN
+	}
+	return l
 }
 
 func (l *Listener) subscribe(ignore []uint32) error {
@@ -134,31 +135,20 @@ func (l *Listener) SetReadDeadline(t time.Time) error { return l.s.file.SetReadD
 // [net.ErrClosed].
 func (l *Listener) Close() error { return l.s.close() }
 
-// Read waits for events and calls fn for each that is there, a few hundred at
-// most, in their order. The event is only fn's during the call. Read is for one
+// Read waits for events and calls fn for each that is there, a few dozen at most,
+// in their order. The event is only fn's during the call. Read is for one
 // goroutine; fn may call Close.
 func (l *Listener) Read(fn func(*Event)) error {
-	l.n, l.err = 0, nil
 	if err := l.s.rc.Read(l.fill); errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("conntrack: read: %w", os.ErrDeadlineExceeded)
 	} else if err != nil {
 		return fmt.Errorf("conntrack: read: %w", net.ErrClosed)
 	}
-	for rest := l.buf[:l.n]; len(rest) > 0; {
-		var m message
-		var err error
-		if m, rest, err = nextMessage(rest); err != nil {
-			l.event = Event{Kind: Malformed, Err: fmt.Errorf("conntrack: read: %w", err)}
-			fn(&l.event)
-			l.err = unix.ENOBUFS // what stands behind it is lost
-			break
-		}
-		if l.event.parse(&m) {
-			fn(&l.event)
-		}
+	for i := range l.in.n {
+		l.read(l.in.at(i), fn)
 	}
 	switch l.err {
-	case nil, unix.EAGAIN:
+	case nil:
 		return nil
 	case unix.ENOBUFS:
 		// The kernel drops all that comes until the queue is empty, so what is
@@ -173,15 +163,21 @@ func (l *Listener) Read(fn func(*Event)) error {
 	return fmt.Errorf("conntrack: read: %w", l.err)
 }
 
-// fillFrom reads datagrams, of one event each, one behind the other.
-func (l *Listener) fillFrom(fd uintptr) bool {
-	for l.err = nil; l.err == nil && len(l.buf)-l.n >= room; {
-		var n int
-		if n, l.err = read(int(fd), l.buf[l.n:]); l.err == nil {
-			l.n += n
+// read calls fn for the events in a datagram.
+func (l *Listener) read(b []byte, fn func(*Event)) {
+	for len(b) > 0 {
+		var m message
+		var err error
+		if m, b, err = nextMessage(b); err != nil {
+			l.event = Event{Kind: Malformed, Err: fmt.Errorf("conntrack: read: %w", err)}
+			fn(&l.event)
+			l.err = unix.ENOBUFS // what it was about is lost
+			return
+		}
+		if l.event.parse(&m) {
+			fn(&l.event)
 		}
 	}
-	return l.n > 0 || l.err != unix.EAGAIN
 }
 
 // parse makes m an event, and reports false if it is none.

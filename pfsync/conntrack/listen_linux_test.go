@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -125,15 +126,15 @@ func TestOverrun(t *testing.T) {
 func TestNoOverrun(t *testing.T) {
 	tb := aTable(t)
 	l := listen(t, tb, ListenConfig{})
-	const n = 10_000
-	tb.put(many(n, true)...) // nobody reads meanwhile
+	want := many(10_000, true)
+	tb.put(want...) // nobody reads meanwhile
 	all := events(t, l)
-	if len(all) != n {
-		t.Errorf("%d events, want %d", len(all), n)
+	if len(all) != len(want) {
+		t.Fatalf("%d events, want %d", len(all), len(want))
 	}
-	for _, ev := range all {
-		if ev.Kind != New {
-			t.Fatalf("%+v", ev)
+	for i, ev := range all {
+		if ev.Kind != New || ev.Entry.Orig != want[i].Orig {
+			t.Fatalf("event %d: %+v, want %v", i, ev, &want[i])
 		}
 	}
 }
@@ -170,8 +171,7 @@ func TestListenerEnds(t *testing.T) {
 func TestMalformedEvents(t *testing.T) {
 	t.Parallel()
 	s, kernel := fakeKernel(t)
-	l := &Listener{s: s, buf: make([]byte, readBuffer)}
-	l.fill = l.fillFrom
+	l := newListener(s)
 	e := tcp4(1)
 	cut := entryMessage(0, 0, &e)
 	kernel.answer(header(msgDelete, 0, 0, []byte{familyIPv4, 0, 0, 0}), header(4711, 0, 0, nil), entryMessage(0, 0, &e))
@@ -191,10 +191,36 @@ func TestMalformedEvents(t *testing.T) {
 	}
 }
 
+// TestLongEvents is about events with more in them than an Entry has fields for. Of one
+// for which there is no room, the hole that it leaves is reported.
+func TestLongEvents(t *testing.T) {
+	t.Parallel()
+	s, kernel := fakeKernel(t)
+	l := newListener(s)
+	e := tcp4(1)
+	with := func(more int) []byte {
+		return header(msgNew, 0, 0, append(appendAttr(fromKernel(&e), 0x3ff, more), make([]byte, more)...))
+	}
+	for _, row := range []struct {
+		octets int
+		want   []EventKind
+	}{
+		{0, []EventKind{Update, Update}},
+		{15 << 10, []EventKind{Update, Update}},
+		{16 << 10, []EventKind{Malformed, Update, Overrun}},
+	} {
+		kernel.answer(with(row.octets))
+		kernel.answer(with(0))
+		var got []EventKind
+		if err := l.Read(func(ev *Event) { got = append(got, ev.Kind) }); err != nil || !slices.Equal(got, row.want) {
+			t.Errorf("%d octets more: %v, %v, want %v", row.octets, got, err, row.want)
+		}
+	}
+}
+
 func TestListenerDoesNotAllocate(t *testing.T) {
 	s, kernel := fakeKernel(t)
-	l := &Listener{s: s, buf: make([]byte, readBuffer)}
-	l.fill = l.fillFrom
+	l := newListener(s)
 	e := tcp4(1)
 	msg := entryMessage(0, flagCreate, &e)
 	n := 0

@@ -1,14 +1,9 @@
 package conntrack
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
-	ossignal "os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,161 +13,40 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gocarp/gocarp/internal/netns"
-	"github.com/gocarp/gocarp/pfsync"
-	"github.com/gocarp/gocarp/pfsync/pfsyncnet"
 )
 
-// ratioEnv makes the test binary one of our two nodes, whose number it is.
-const ratioEnv = "GOCARP_TEST_RATIO"
-
-func TestMain(m *testing.M) {
-	if node := os.Getenv(ratioEnv); node != "" {
-		if err := ratioNode(node); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
+// A contestant is what keeps two kernels the same.
+type contestant struct {
+	name  string
+	start func(p *ratioPair, i int) *daemon
 }
 
-// ratioNode keeps the table of its namespace the same as the other node's until
-// SIGTERM, with what package main of examples/firewall has for that.
-func ratioNode(node string) error {
-	ctx, stop := ossignal.NotifyContext(context.Background(), unix.SIGTERM)
-	defer stop()
-	self, peer := netip.MustParseAddr("10.9.9.1"), netip.MustParseAddr("10.9.9.2")
-	id := uint32(0xa1)
-	if node == "2" {
-		self, peer, id = peer, self, 0xa2
-	}
-	table, err := OpenTable(TableConfig{
-		Memory: pfsync.MemoryConfig{Limit: 1 << 20}, HostID: id,
-		Addrs: func() ([]netip.Addr, error) { return []netip.Addr{self}, nil },
-	})
-	if err != nil {
-		return err
-	}
-	port, err := pfsyncnet.Listen(pfsyncnet.Config{Interface: "sync", Peers: []netip.Addr{peer}})
-	if err != nil {
-		return err
-	}
-	side, err := pfsyncnet.ListenSide(pfsyncnet.SideConfig{Interface: "sync"})
-	if err != nil {
-		return err
-	}
-	n, err := pfsync.NewNode(pfsync.NodeConfig{
-		Session: pfsync.Config{
-			HostID: id, Flush: 50 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: time.Millisecond, Burst: 8},
-		},
-		Store: table, Transport: port, Peers: []netip.Addr{peer}, Links: port.Links(),
-		Side: side, Converge: pfsync.ConvergeConfig{Peers: []netip.Addr{peer}},
-	})
-	if err != nil {
-		return err
-	}
-	table.SetSink(n)
-	go func() { // tells the table when the peer has told all
-		for {
-			if s, err := n.Status(ctx); err != nil || s.SyncOK {
-				table.Adopted()
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-	}()
-	failed := make(chan error, 2)
-	go func() { failed <- n.Run(ctx) }()
-	go func() { failed <- table.Run(ctx) }()
-	err = <-failed
-	stop()
-	return errors.Join(err, <-failed)
+// A daemon is a contestant's process on one of the two.
+type daemon struct {
+	cmd    *exec.Cmd
+	have   func() (string, error) // how many connections it has been told of
+	commit func() error           // puts them into the kernel
+}
+
+// A pairing is contestants that do the same.
+type pairing struct {
+	name        string
+	held        bool // connections wait in the node, until it is told to commit them
+	contestants [2]contestant
+}
+
+var pairings = []pairing{
+	{"into the kernel at once", false, [2]contestant{ours(Inject), conntrackd("On")}},
+	{"held until a failover", true, [2]contestant{ours(Hold), conntrackd("Off")}},
 }
 
 // A ratioPair is two firewalls with nothing but a cable between them.
 type ratioPair struct {
 	t       *testing.T
 	kern    [2]*table
-	daemons [2]*exec.Cmd
+	held    bool
+	daemons [2]*daemon
 }
-
-// A contestant is what keeps them the same.
-type contestant struct {
-	name  string
-	start func(p *ratioPair, i int) *exec.Cmd
-}
-
-var contestants = []contestant{
-	{"ours", func(p *ratioPair, i int) *exec.Cmd {
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", ratioEnv, i+1))
-		cmd.Stderr = os.Stderr
-		p.kern[i].ns.Start(cmd)
-		return cmd
-	}},
-	{"conntrackd", func(p *ratioPair, i int) *exec.Cmd {
-		dir := p.t.TempDir()
-		config := filepath.Join(dir, "conf")
-		if err := os.WriteFile(config, fmt.Appendf(nil, ratioConntrackd, i+1, 2-i, dir), 0o600); err != nil {
-			p.t.Fatal(err)
-		}
-		cmd := exec.Command("conntrackd", "-C", config)
-		p.kern[i].ns.Start(cmd)
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			// What a fresh node does not ask for it is not told.
-			out, err := p.kern[i].ns.Try("conntrackd", "-C", config, "-n")
-			if err == nil {
-				return cmd
-			}
-			if time.Now().After(end) {
-				p.t.Fatalf("conntrackd does not answer: %v %s", err, out)
-			}
-		}
-	}},
-}
-
-// ratioConntrackd takes: number of this node, of the other one, directory. States go
-// into the kernel as they arrive, as with ours.
-const ratioConntrackd = `Sync {
-	Mode FTFW {
-		DisableExternalCache On
-	}
-	UDP {
-		IPv4_address 10.9.9.%[1]d
-		IPv4_Destination_Address 10.9.9.%[2]d
-		Port 3780
-		Interface sync
-		SndSocketBuffer 8388608
-		RcvSocketBuffer 8388608
-		Checksum on
-	}
-	Options {
-		TCPWindowTracking Off
-	}
-}
-General {
-	HashSize 65536
-	HashLimit 524288
-	LogFile %[3]s/log
-	LockFile %[3]s/lock
-	UNIX {
-		Path %[3]s/ctl
-	}
-	NetlinkBufferSize 8388608
-	NetlinkBufferSizeMaxGrowth 33554432
-	Filter From Kernelspace {
-		Protocol Accept {
-			TCP
-			UDP
-		}
-		Address Ignore {
-			IPv4_address 127.0.0.1
-			IPv4_address 10.9.9.%[1]d
-			IPv4_address 10.9.9.%[2]d
-		}
-	}
-}
-`
 
 // count is the number of entries in a kernel's table.
 func (p *ratioPair) count(i int) int {
@@ -180,11 +54,25 @@ func (p *ratioPair) count(i int) int {
 	return p.number(p.kern[i].ns.Sysctl("net.netfilter.nf_conntrack_count"))
 }
 
+// has is the number of connections that have come over to the second one: into its
+// kernel, or into the node.
+func (p *ratioPair) has() int {
+	p.t.Helper()
+	if !p.held {
+		return p.count(1)
+	}
+	text, err := p.daemons[1].have()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return p.number(text)
+}
+
 // arrive waits until the second one has n, or for long, and returns how many are missing.
-func (p *ratioPair) arrive(n int) (missing int) {
+func (p *ratioPair) arrive(n int, has func() int) (missing int) {
 	p.t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		if missing = n - p.count(1); missing <= 0 || time.Now().After(end) {
+		if missing = n - has(); missing <= 0 || time.Now().After(end) {
 			return max(missing, 0)
 		}
 	}
@@ -197,7 +85,7 @@ func (p *ratioPair) start(c *contestant, l load) {
 		p.daemons[i] = c.start(p, i)
 	}
 	end := time.Now().Add(30 * time.Second)
-	for port := uint16(1); p.count(1) == 0; port++ { // who was there before it may be nobody's business
+	for port := uint16(1); p.has() == 0; port++ { // who was there before it may be nobody's business
 		if time.Now().After(end) {
 			p.t.Fatalf("%s: not even one connection comes over", c.name)
 		}
@@ -206,7 +94,7 @@ func (p *ratioPair) start(c *contestant, l load) {
 	}
 	time.Sleep(l.settle)
 	p.kern[0].clear()
-	for ; p.count(1) > 0; time.Sleep(10 * time.Millisecond) {
+	for ; p.has() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatalf("%s: the first connections do not go", c.name)
 		}
@@ -217,11 +105,11 @@ func (p *ratioPair) start(c *contestant, l load) {
 // stop ends a node, and empties its table.
 func (p *ratioPair) stop(i int) {
 	p.t.Helper()
-	if err := p.daemons[i].Process.Signal(unix.SIGTERM); err != nil {
+	if err := p.daemons[i].cmd.Process.Signal(unix.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.daemons[i].Wait(); err != nil && p.daemons[i].ProcessState.ExitCode() > 0 {
-		p.t.Errorf("%v: %v", p.daemons[i].Args, err)
+	if err := p.daemons[i].cmd.Wait(); err != nil && p.daemons[i].cmd.ProcessState.ExitCode() > 0 {
+		p.t.Errorf("%v: %v", p.daemons[i].cmd.Args, err)
 	}
 	p.kern[i].clear()
 }
@@ -229,7 +117,7 @@ func (p *ratioPair) stop(i int) {
 // proc returns the words behind a mark in a file that the kernel has of a node's process.
 func (p *ratioPair) proc(i int, file, mark string) []string {
 	p.t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.daemons[i].Process.Pid, file))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.daemons[i].cmd.Process.Pid, file))
 	_, behind, ok := strings.Cut(string(b), mark)
 	if err != nil || !ok {
 		p.t.Fatalf("no %q in %q, %v", mark, b, err)
@@ -323,7 +211,7 @@ func (p *ratioPair) measure(c *contestant, l load) (all []figure) {
 	began := time.Now()
 	p.kern[0].put(entries...)
 	written := time.Now()
-	missing := p.arrive(l.n)
+	missing := p.arrive(l.n, p.has)
 	add("burst: until all are there", "ms", ms(time.Since(began)))
 	add("burst: behind the writer", "ms", ms(time.Since(written)))
 	add("burst: missing", "conn", float64(missing))
@@ -339,10 +227,25 @@ func (p *ratioPair) measure(c *contestant, l load) (all []figure) {
 	used = [2]time.Duration{p.cpu(0), 0}
 	began = time.Now()
 	p.daemons[1] = c.start(p, 1)
-	missing += p.arrive(l.n)
+	missing += p.arrive(l.n, p.has)
 	add("fresh node: until it has all", "ms", ms(time.Since(began)))
 	spent("fresh node", l.n)
 	each("fresh node: memory", "octets", l.n, float64(p.memory(0)), float64(p.memory(1)))
+	if p.held {
+		if early := p.count(1); early > 0 {
+			p.t.Errorf("%s: %d connections are in the kernel before they are committed", c.name, early)
+		}
+		mark()
+		began = time.Now()
+		committed := make(chan error, 1)
+		go func() { committed <- p.daemons[1].commit() }()
+		missing += p.arrive(l.n, func() int { return p.count(1) })
+		add("commit: until the kernel has all", "ms", ms(time.Since(began)))
+		if err := <-committed; err != nil {
+			p.t.Errorf("%s: %v", c.name, err)
+		}
+		spent("commit", l.n)
+	}
 	p.same(c)
 	p.stop(0)
 	p.stop(1)
@@ -360,7 +263,7 @@ func (p *ratioPair) measure(c *contestant, l load) (all []figure) {
 			p.kern[0].put(entries[i*rate/slices : (i+1)*rate/slices]...)
 		}
 		ended := time.Now()
-		lost := p.arrive(n)
+		lost := p.arrive(n, p.has)
 		behind := time.Since(ended)
 		spent(name, n)
 		add(name+": behind the writer", "ms", ms(behind))
@@ -394,23 +297,34 @@ func TestRatio(t *testing.T) {
 		l = load{n: 100_000, rates: []int{2000, 5000, 10_000, 20_000}, seconds: 5, settle: time.Second, idle: DefaultRefresh}
 	}
 	lab := netns.New(t, "fw1", "fw2")
-	p := &ratioPair{t: t, kern: [2]*table{newTable(t, lab.NS("fw1")), newTable(t, lab.NS("fw2"))}}
+	kern := [2]*table{newTable(t, lab.NS("fw1")), newTable(t, lab.NS("fw2"))}
 	lab.NS("fw1").Veth("sync", lab.NS("fw2"), "sync")
 	lab.NS("fw1").Addr("sync", "10.9.9.1/24")
 	lab.NS("fw2").Addr("sync", "10.9.9.2/24")
 	for run := range runs {
-		a, b := p.measure(&contestants[0], l), p.measure(&contestants[1], l)
-		var text strings.Builder
-		w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(w, "run %d, %d connections\t%s\t%s\tratio\t\n", run+1, l.n, contestants[0].name, contestants[1].name)
-		for i, x := range a {
-			ratio := "-"
-			if y := b[i].value; y != 0 {
-				ratio = fmt.Sprintf("%.2f", x.value/y)
+		for _, pair := range pairings {
+			p := &ratioPair{t: t, kern: kern, held: pair.held}
+			var all [2][]figure
+			for i := range all {
+				all[i] = p.measure(&pair.contestants[i], l)
 			}
-			fmt.Fprintf(w, "%s, %s\t%.1f\t%.1f\t%s\t\n", x.name, x.unit, x.value, b[i].value, ratio)
+			t.Logf("run %d, %d connections, %s\n%s", run+1, l.n, pair.name, pair.compare(all))
 		}
-		w.Flush()
-		t.Logf("\n%s", &text)
 	}
+}
+
+// compare is a table of the figures and their ratio.
+func (pair *pairing) compare(all [2][]figure) string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "\t%s\t%s\tratio\t\n", pair.contestants[0].name, pair.contestants[1].name)
+	for i, x := range all[0] {
+		y, ratio := all[1][i], "-"
+		if y.value != 0 {
+			ratio = fmt.Sprintf("%.2f", x.value/y.value)
+		}
+		fmt.Fprintf(w, "%s, %s\t%.1f\t%.1f\t%s\t\n", x.name, x.unit, x.value, y.value, ratio)
+	}
+	w.Flush()
+	return text.String()
 }

@@ -35,7 +35,8 @@ type Settings struct {
 
 // A Sysctl reads and writes the conntrack settings of a network namespace.
 type Sysctl struct {
-	root *os.Root // stays with the namespace it was opened in, whichever thread uses it
+	root    *os.Root // stays with the namespace it was opened in, whichever thread uses it
+	journal journal
 }
 
 // OpenSysctl opens the settings of the network namespace of the calling thread.
@@ -46,7 +47,7 @@ func OpenSysctl() (*Sysctl, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conntrack: open settings: %w", err)
 	}
-	return &Sysctl{root}, nil
+	return &Sysctl{root: root}, nil
 }
 
 // Close closes the Sysctl.
@@ -81,9 +82,20 @@ func (s *Sysctl) Settings() (Settings, error) {
 	return v, nil
 }
 
+// SetJournal has EnableEvents and EnableLiberal write down what they change, in files
+// whose names begin with base and a dot, so that a process that was killed can be tidied
+// up after by the next one. The directory must be there, and the base be that of one
+// network namespace, in which one process at a time uses it. An empty base is none.
+func (s *Sysctl) SetJournal(base string) { s.journal = journal{base} }
+
 // EnableEvents sets nf_conntrack_events to 1, so that all connections opened
 // from now on make events; of older ones a dump tells. The function it returns
 // puts the old value back, unless somebody has changed it since.
+//
+// If it is 1 already, and the journal says that it was set here and never put back, the
+// old value is the one in the journal. Who sets it to 1 by hand between a kill and the
+// next start is not told apart from that. Any other value is the truth, whatever the
+// journal says, and so is a 1 after the machine was started anew.
 func (s *Sysctl) EnableEvents() (restore func() error, err error) {
 	return s.set("nf_conntrack_events", 1)
 }
@@ -103,16 +115,33 @@ func (s *Sysctl) set(key string, want int) (restore func() error, err error) {
 		return nil, err
 	}
 	if old == want {
-		return func() error { return nil }, nil
-	}
-	if err := s.write(key, want); err != nil {
-		return nil, err
+		former, ours, err := s.journal.noted(key)
+		if err != nil {
+			return nil, err
+		}
+		if !ours {
+			return func() error { return nil }, nil
+		}
+		old = former
+	} else {
+		if err := s.journal.note(key, old); err != nil {
+			return nil, err
+		}
+		if err := s.write(key, want); err != nil {
+			return nil, errors.Join(err, s.journal.forget(key))
+		}
 	}
 	return func() error {
-		if now, err := s.read(key); err != nil || now != want {
+		now, err := s.read(key)
+		if err != nil {
 			return err
 		}
-		return s.write(key, old)
+		if now == want {
+			if err := s.write(key, old); err != nil {
+				return err
+			}
+		}
+		return s.journal.forget(key)
 	}, nil
 }
 

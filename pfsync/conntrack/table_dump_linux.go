@@ -19,8 +19,18 @@ func (t *Table) beginDump() {
 	defer t.mu.Unlock()
 	t.gen++
 	t.dumping = true
-	t.died = make(map[pfsync.Key]struct{})
+	t.died = make(map[uint64]struct{})
 	t.stats.Dumps++
+}
+
+// hasDied reports whether an entry was destroyed since the dump began, which may have
+// it all the same.
+func (t *Table) hasDied(k pfsync.Key) bool {
+	if len(t.died) == 0 {
+		return false
+	}
+	_, died := t.died[t.conns.lookup(&k).hash]
+	return died
 }
 
 // dumped takes in an entry of a dump, and returns how much there is to tell.
@@ -31,10 +41,10 @@ func (t *Table) dumped(now time.Time, e *Entry) int {
 	if !ok {
 		return len(t.news)
 	}
-	if _, over := t.died[k]; over {
+	if t.hasDied(k) {
 		return len(t.news)
 	}
-	c, known := t.conns[k]
+	c, known := t.conns.get(k)
 	c = t.reused(now, k, c, e, false)
 	sec := t.seconds(now)
 	until := sec + e.Timeout
@@ -61,7 +71,7 @@ func (t *Table) dumped(now time.Time, e *Entry) int {
 			c.flags |= spoke
 		}
 		c.tcp = e.TCP.State
-		t.conns[k] = c
+		t.conns.set(k, &c)
 	default:
 		t.announce(now, k, &c, e, false)
 	}
@@ -81,7 +91,7 @@ func (t *Table) judge(now time.Time, k pfsync.Key, c *conn, e *Entry, renewed bo
 		t.refresh(now, k, c)
 	}
 	c.tcp = e.TCP.State
-	t.conns[k] = *c
+	t.conns.set(k, c)
 }
 
 // endDump looks for what was not in the dump, unless that was not whole. What has
@@ -94,14 +104,14 @@ func (t *Table) endDump(now time.Time, whole bool) {
 		return
 	}
 	sec := t.seconds(now)
-	for k, c := range t.each() {
+	for k, c := range t.conns.all(t.pause) {
 		switch {
 		case c.latest == t.gen || c.has(dirty):
 		case c.has(fresh): // perhaps the dump was there before it
 			c.flags &^= fresh
-			t.conns[k] = c
+			t.conns.set(k, &c)
 		case c.unnamed():
-			delete(t.conns, k)
+			t.conns.delete(k)
 		case c.has(seen) && !t.yielding:
 			kind := newsDelete
 			if c.until <= sec+slack {
@@ -111,7 +121,6 @@ func (t *Table) endDump(now time.Time, whole bool) {
 		case !t.adopting:
 			c.flags &^= seen | written
 			t.mark(k, &c)
-			t.conns[k] = c
 		}
 	}
 }

@@ -126,7 +126,7 @@ func TestReissue(t *testing.T) {
 	m.dump(e)
 	m.wantSaid("taken over", "delete theirs", "delete theirs", "flush", "insert ours", "insert ours", "flush")
 	var st pfsync.State
-	for i, c := range m.conns {
+	for i, c := range m.conns.all(nil) {
 		if !m.Get(m.now, c.ids[0], &st) || st.Src.State != 0 || st.Src.SeqHi != 1 || st.Src.SeqLo != 0 || st.Src.WScale != 0x87 {
 			t.Errorf("%v: told as %+v", i, st.Src)
 		}
@@ -169,8 +169,8 @@ func TestRefresh(t *testing.T) {
 	e.Timeout = 0
 	m.destroyed(m.now, &e)
 	m.wantSaid("the end", "expire ours", "expire ours")
-	if m.Len() != 0 || len(m.conns) != 0 {
-		t.Errorf("%d states, %d connections are left", m.Len(), len(m.conns))
+	if m.Len() != 0 || m.conns.len() != 0 {
+		t.Errorf("%d states, %d connections are left", m.Len(), m.conns.len())
 	}
 }
 
@@ -269,8 +269,8 @@ func TestDeletes(t *testing.T) {
 		if _, gone := m.written(); !cmp.Equal(gone, []Tuple{dnat.Orig}, cmp.Comparer(func(a, b Tuple) bool { return a == b })) {
 			t.Errorf("%d first: gone: %v", first, gone)
 		}
-		if len(m.conns)+len(m.orphans) != 0 {
-			t.Errorf("%d first: %d connections and %d tuples are left", first, len(m.conns), len(m.orphans))
+		if m.conns.len()+len(m.orphans.m) != 0 {
+			t.Errorf("%d first: %d connections and %d tuples are left", first, m.conns.len(), len(m.orphans.m))
 		}
 	}
 }
@@ -305,6 +305,57 @@ func TestHeld(t *testing.T) {
 	}
 	if put, _ := m.written(); len(put) != 0 {
 		t.Errorf("written: %v", put)
+	}
+}
+
+// TestQueueReused: where a connection was that is over before it was written there is
+// another one, that nobody wants written.
+func TestQueueReused(t *testing.T) {
+	const n = maxBatch / 2
+	m := newMirrorTest(t, TableConfig{})
+	for port := range uint16(n) {
+		e := snat4(port)
+		in, out := m.peerSays(&e, nil)
+		m.Delete(in.StateID)
+		m.Delete(out.StateID)
+	}
+	for port := range uint16(n) {
+		e := snat4(n + port)
+		m.changed(m.now, &e)
+	}
+	if len(m.Table.dirty) < n {
+		t.Fatalf("%d wait, so nothing is tested", len(m.Table.dirty))
+	}
+	if put, gone := m.written(); len(put) != 0 || len(gone) != n {
+		t.Errorf("%d written, %d taken out", len(put), len(gone))
+	}
+}
+
+// TestBurst: what many connections took that ended at once is given back, though some
+// always end.
+func TestBurst(t *testing.T) {
+	m := newMirrorTest(t, TableConfig{})
+	const n = 4 * smallBurst
+	end := func(port uint16) {
+		e := snat4(port)
+		m.changed(m.now, &e)
+		m.destroyed(m.now, &e)
+	}
+	for port := range uint16(n) {
+		end(port)
+	}
+	if m.said(); m.gone.most != 2*n || cap(m.spare) > smallBurst {
+		t.Fatalf("%d have ended, room for %d is kept", m.gone.most, cap(m.spare))
+	}
+	m.now = time.Now() // that is when the sink was told
+	end(1)
+	m.said()
+	m.now = m.now.Add(goneFor * time.Second)
+	end(2)
+	m.said()
+	m.Expire(m.now, nil)
+	if len(m.gone.m) > 4 || m.gone.most > 4 {
+		t.Errorf("%d ended just now, and room is kept for %d", len(m.gone.m), m.gone.most)
 	}
 }
 
@@ -420,7 +471,7 @@ func TestRecall(t *testing.T) {
 	m.changed(m.now, &e)
 	m.wantSaid("new", "insert ours", "insert ours")
 	use := func(*pfsync.State) pfsync.Keep { return pfsync.KeepAll }
-	for k, c := range m.conns {
+	for k, c := range m.conns.all(nil) {
 		if !m.Recall(m.now, c.ids[0], use) || !m.seen(k.Port[1]) {
 			t.Error("a peer has told what it has, and taken it over")
 		}

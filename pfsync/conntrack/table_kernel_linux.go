@@ -55,15 +55,18 @@ func (t *Table) changed(now time.Time, e *Entry) {
 	if !ok {
 		return
 	}
-	delete(t.died, k)
-	c := t.reused(now, k, t.conns[k], e, true)
+	if t.dumping {
+		delete(t.died, t.conns.lookup(&k).hash)
+	}
+	c, _ := t.conns.get(k)
+	c = t.reused(now, k, c, e, true)
 	c.until = t.seconds(now) + e.Timeout
 	c.flags &^= fresh
 	switch {
 	case t.adopting && c.unnamed():
 		c.flags |= spoke | written
 		c.tcp = e.TCP.State
-		t.conns[k] = c
+		t.conns.set(k, &c)
 	case c.unnamed():
 		t.announce(now, k, &c, e, false)
 	default:
@@ -133,7 +136,7 @@ func (t *Table) announce(now time.Time, k pfsync.Key, c *conn, e *Entry, again b
 	}
 	c.flags = c.flags&dirty | seen | written
 	c.told, c.class, c.tcp = t.seconds(now), t.in.Timeout, e.TCP.State
-	t.conns[k] = *c
+	t.conns.set(k, c)
 	t.stats.Announced++
 }
 
@@ -161,7 +164,7 @@ func (t *Table) passed(now time.Time, k pfsync.Key, c *conn, e *Entry) {
 			return pfsync.KeepAll
 		})
 	}
-	t.conns[k] = *c
+	t.conns.set(k, c)
 	switch {
 	case foreign:
 		t.reissue(now, k, c, e)
@@ -173,7 +176,7 @@ func (t *Table) passed(now time.Time, k pfsync.Key, c *conn, e *Entry) {
 // refresh has the peers hear that a connection is in use.
 func (t *Table) refresh(now time.Time, k pfsync.Key, c *conn) {
 	c.told = t.seconds(now)
-	t.conns[k] = *c
+	t.conns.set(k, c)
 	for _, id := range c.ids {
 		if t.memory.Update(now, id, inUse) {
 			t.news = append(t.news, news{kind: newsUpdate, id: id, proto: k.Proto})
@@ -199,7 +202,7 @@ func (t *Table) reissue(now time.Time, k pfsync.Key, c *conn, e *Entry) {
 	for i, id := range c.ids {
 		if t.memory.Delete(id) {
 			t.news = append(t.news, news{kind: newsDelete, id: id})
-			t.gone[id] = t.seconds(now)
+			t.gone.put(id, t.seconds(now))
 		}
 		c.ids[i] = pfsync.StateID{}
 	}
@@ -218,20 +221,20 @@ func (t *Table) destroyed(now time.Time, e *Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.dumping {
-		t.died[k] = struct{}{}
+		t.died[t.conns.lookup(&k).hash] = struct{}{}
 	}
-	c, known := t.conns[k]
+	c, known := t.conns.get(k)
 	if !known || c.shape != 0 && c.shape != t.shape(e) {
 		return
 	}
 	if c.unnamed() {
-		delete(t.conns, k)
+		t.conns.delete(k)
 		return
 	}
 	c.flags &^= written | fresh
 	if t.yielding || !c.has(seen) {
 		c.flags &^= seen
-		t.conns[k] = c
+		t.conns.set(k, &c)
 		t.stats.Withheld++
 		return
 	}
@@ -247,10 +250,10 @@ func (t *Table) end(now time.Time, k pfsync.Key, c *conn, kind newsKind) {
 	for _, id := range c.ids {
 		if t.memory.Delete(id) {
 			t.news = append(t.news, news{kind: kind, id: id})
-			t.gone[id] = t.seconds(now)
+			t.gone.put(id, t.seconds(now))
 		}
 	}
-	delete(t.orphans, k)
-	delete(t.conns, k)
+	delete(t.orphans.m, k)
+	t.conns.delete(k)
 	t.stats.Ended++
 }

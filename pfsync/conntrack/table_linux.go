@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"iter"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -80,6 +79,11 @@ type TableConfig struct {
 	// ReadBuffer is that of the [ListenConfig].
 	ReadBuffer int
 
+	// Journal is that of [Sysctl.SetJournal]. Without one, the settings that Run
+	// changes stay changed if it is killed, and whoever comes after it takes them for
+	// the operator's.
+	Journal string
+
 	// Logger is nil for no logs.
 	Logger *slog.Logger
 }
@@ -120,7 +124,7 @@ var _ Sink = (*pfsync.Node)(nil)
 // traffic changes there is told to the sink.
 //
 // All states are in memory, also those that conntrack has no words for. Beside each
-// connection the Table notes, in about a hundred octets, what its two states are called,
+// connection the Table notes, in some sixty octets, what its two states are called,
 // when the kernel lets it go, and when the peers have last heard of it. Who is right
 // about a connection is who has last seen a packet of it: its end here is told to the
 // peers only if there was traffic here since a peer has spoken of it.
@@ -141,9 +145,9 @@ type Table struct {
 	telling sync.Mutex // held by who tells the sink, so that the order stays
 
 	mu       sync.Mutex // guards what follows
-	conns    map[pfsync.Key]conn
-	orphans  map[pfsync.Key]Tuple      // Orig of connections whose In state is gone before the Out state
-	gone     map[pfsync.StateID]uint32 // when states have ended here, lately
+	conns    connTable
+	orphans  burst[pfsync.Key, Tuple]      // Orig of connections whose In state is gone before the Out state
+	gone     burst[pfsync.StateID, uint32] // when states have ended here, lately
 	nextID   uint64
 	adopting bool
 	yielding bool
@@ -151,14 +155,17 @@ type Table struct {
 	local    map[netip.Addr]struct{}
 	sink     Sink
 	news     []news
+	spare    []news // to be used for news again
 
 	gen     uint8 // of the dump
 	dumping bool
-	died    map[pfsync.Key]struct{} // destroyed since it began
+	died    map[uint64]struct{} // destroyed since it began, by the hash of conns
 
-	dirty   []pfsync.Key // to be written, as they are then
-	halves  []pfsync.Key // to be written a little later, with the state that is missing
-	deletes []Tuple      // to be removed, by Orig
+	// What waits for the writer. Where a connection was that is over there may be another
+	// one meanwhile: what is not dirty is not meant.
+	dirty   []connRef // to be written, as they are then
+	halves  []connRef // to be written a little later, with the state that is missing
+	deletes []Tuple   // to be removed, by Orig
 	writing bool
 	waiting []chan struct{} // for all that to be done
 
@@ -169,6 +176,7 @@ type Table struct {
 
 // A conn is what is noted of a connection, by its middle.
 type conn struct {
+	ref    connRef           // where it is in Table.conns; 0: nowhere yet
 	ids    [2]pfsync.StateID // In and Out; zero: there is none
 	until  uint32            // when the kernel lets it go, as of the last look; see seconds
 	told   uint32            // when the peers, or we, have last heard that it is in use
@@ -253,7 +261,7 @@ func newMirror(c TableConfig, start time.Time) (*Table, error) {
 		cfg: c, mapping: Mapping{Dialect: c.Memory.Dialect, Sloppy: c.Sloppy}, memory: memory, log: c.Logger,
 		start: start.Add(-time.Hour), seed: maphash.MakeSeed(),
 		wake: make(chan struct{}, 1), redump: make(chan struct{}, 1),
-		conns: make(map[pfsync.Key]conn), orphans: make(map[pfsync.Key]Tuple), gone: make(map[pfsync.StateID]uint32), local: make(map[netip.Addr]struct{}),
+		conns: connTable{seed: maphash.MakeSeed()}, local: make(map[netip.Addr]struct{}),
 		// Later names are greater, on all hosts that have a clock: see Insert.
 		nextID:   uint64(start.Unix()) << 32,
 		adopting: true, open: c.Policy == Inject, due: make([]pfsync.StateID, dueBatch),
@@ -285,6 +293,7 @@ func (t *Table) Adopted() {
 func (t *Table) adopted() {
 	if t.adopting {
 		t.adopting = false
+		t.rewrite(func(*conn) bool { return true }) // what is there may be old, and translated otherwise
 		t.dumpSoon()
 	}
 }
@@ -294,15 +303,8 @@ func (t *Table) adopted() {
 // also with Hold, until [Table.Yield].
 func (t *Table) Commit(ctx context.Context) error {
 	t.mu.Lock()
-	if t.adopting { // no time to find out what is there already
-		for k, c := range t.conns {
-			if !c.unnamed() && !c.has(seen) {
-				t.mark(k, &c)
-				t.conns[k] = c
-			}
-		}
-	}
 	t.adopted()
+	t.lacking(time.Now())
 	t.noMoreWaiting()
 	t.open, t.yielding = true, false
 	if t.idle() {
@@ -336,12 +338,12 @@ func (t *Table) Yield(on bool) {
 	if on {
 		return
 	}
-	for k, c := range t.each() {
+	for k, c := range t.conns.all(t.pause) {
 		// What has passed until now is no sign of what passes from now on.
 		if c.flags &^= seen; c.has(written) {
 			c.flags |= fresh
 		}
-		t.conns[k] = c
+		t.conns.set(k, &c)
 	}
 	t.open = t.cfg.Policy == Inject
 	t.dumpSoon()
@@ -352,7 +354,7 @@ func (t *Table) Stats() TableStats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.stats
-	for _, c := range t.each() {
+	for _, c := range t.conns.all(t.pause) {
 		if c.unnamed() {
 			s.Unnamed++
 		} else {
@@ -366,31 +368,13 @@ func (t *Table) Stats() TableStats {
 	return s
 }
 
-// each iterates over the connections. Every now and then others may go first, who
+// pause lets others go first, every now and then in a walk over the connections. They
 // change what they want: what is between two of them is not one piece of work.
-func (t *Table) each() iter.Seq2[pfsync.Key, conn] {
-	return func(yield func(pfsync.Key, conn) bool) {
-		n := 0
-		for k, c := range t.conns {
-			if n++; n%eachBatch == 0 {
-				t.mu.Unlock()
-				runtime.Gosched()
-				t.mu.Lock()
-				var ok bool
-				if c, ok = t.conns[k]; !ok {
-					continue
-				}
-			}
-			if !yield(k, c) {
-				return
-			}
-		}
-	}
+func (t *Table) pause() {
+	t.mu.Unlock()
+	runtime.Gosched()
+	t.mu.Lock()
 }
-
-// eachBatch is how many connections are looked at without a pause: some tenths of a
-// millisecond.
-const eachBatch = 1 << 10
 
 // signal wakes who waits for c, if it is not awake.
 func signal(c chan struct{}) {
@@ -413,7 +397,7 @@ func (t *Table) tell() {
 	defer t.telling.Unlock()
 	t.mu.Lock()
 	sink, all := t.sink, t.news
-	t.news = nil
+	t.news, t.spare = t.spare, nil
 	t.mu.Unlock()
 	if sink == nil {
 		return // they will ask
@@ -454,9 +438,12 @@ func (t *Table) told(all []news) {
 	defer t.mu.Unlock()
 	sec := t.seconds(time.Now())
 	for _, n := range all {
-		if _, gone := t.gone[n.id]; gone {
-			t.gone[n.id] = sec
+		if _, gone := t.gone.m[n.id]; gone {
+			t.gone.put(n.id, sec)
 		}
+	}
+	if cap(all) <= smallBurst {
+		t.spare = all[:0]
 	}
 }
 

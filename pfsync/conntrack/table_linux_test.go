@@ -30,7 +30,7 @@ func (t *Table) ours(e *Entry) bool {
 func (t *Table) seen(port uint16) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for k, c := range t.conns {
+	for k, c := range t.conns.all(nil) {
 		if k.Port[1] == port {
 			return c.has(seen)
 		}

@@ -33,6 +33,7 @@ func OpenTable(c TableConfig) (_ *Table, err error) {
 	if t.kernel.sysctl, err = OpenSysctl(); err != nil {
 		return nil, err
 	}
+	t.kernel.sysctl.SetJournal(c.Journal)
 	if t.kernel.writer, err = OpenWriter(WriterConfig{Failed: t.failed}); err != nil {
 		return nil, err
 	}

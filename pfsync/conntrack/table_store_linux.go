@@ -50,10 +50,10 @@ func (t *Table) Insert(now time.Time, st *pfsync.State, replaced func(pfsync.Sta
 		t.stats.Unmapped++
 		return t.memory.Insert(now, st, replaced)
 	}
-	if _, ok := t.gone[st.StateID]; ok {
+	if _, ok := t.gone.m[st.StateID]; ok {
 		return pfsync.ErrExists // it did, a moment ago: the peer is about to hear of its end
 	}
-	c := t.conns[k]
+	c, _ := t.conns.get(k)
 	old := c.ids[side(st)]
 	if old != (pfsync.StateID{}) && later(st.StateID, old) && t.memory.Delete(old) {
 		t.stats.Renamed++
@@ -66,7 +66,7 @@ func (t *Table) Insert(now time.Time, st *pfsync.State, replaced func(pfsync.Sta
 	}
 	c.ids[side(st)] = st.StateID
 	if st.Direction == pfsync.In {
-		delete(t.orphans, k)
+		delete(t.orphans.m, k)
 	}
 	c.told = t.seconds(now)
 	if c.has(spoke) {
@@ -79,7 +79,7 @@ func (t *Table) Insert(now time.Time, st *pfsync.State, replaced func(pfsync.Sta
 			t.mark(k, &c)
 		}
 	}
-	t.conns[k] = c
+	t.conns.set(k, &c)
 	return nil
 }
 
@@ -127,18 +127,19 @@ func (t *Table) update(now time.Time, id pfsync.StateID, f func(*pfsync.State) p
 	if !active {
 		return found
 	}
-	c, ok := t.conns[k]
+	c, ok := t.conns.get(k)
 	if !ok || !used && c.has(seen) {
 		return found
 	}
-	// A peer sees packets of it. The kernel has to hear of it before half of the time
-	// is over that it gives the connection.
+	// A peer sees packets of it. The kernel has to hear of it in good time: a peer tells
+	// no more than twice in the life of UDP, and may be gone before the next time.
 	c.told, c.class = t.seconds(now), class
 	c.flags &^= seen
-	if !t.adopting && (moved || c.until < c.told+t.life(class)/2) {
+	life := t.life(class)
+	if !t.adopting && (moved || c.until < c.told+life-life/4) {
 		t.mark(k, &c)
 	}
-	t.conns[k] = c
+	t.conns.set(k, &c)
 	return found
 }
 
@@ -163,7 +164,7 @@ func (t *Table) Delete(id pfsync.StateID) bool {
 // remove removes a state that a peer does not have any more.
 func (t *Table) remove(st *pfsync.State) bool {
 	k, err := Middle(st)
-	c, ok := t.conns[k]
+	c, ok := t.conns.get(k)
 	if err == nil && ok && c.ids[side(st)] == st.StateID {
 		c.ids[side(st)] = pfsync.StateID{}
 		t.unlink(k, &c, st)
@@ -178,22 +179,22 @@ func (t *Table) unlink(k pfsync.Key, c *conn, st *pfsync.State) {
 		from = st.Wire
 	}
 	orig, err := tuple(from)
-	if o, ok := t.orphans[k]; ok {
+	if o, ok := t.orphans.m[k]; ok {
 		orig = o
 	}
 	switch {
 	case !c.unnamed():
 		if st.Direction == pfsync.In && st.Wire != st.Stack && err == nil {
-			t.orphans[k] = orig
+			t.orphans.put(k, orig)
 		}
-		t.conns[k] = *c
+		t.conns.set(k, c)
 		return
 	case err == nil && c.has(written|dirty):
 		t.deletes = append(t.deletes, orig)
 		t.writeSoon()
 	}
-	delete(t.orphans, k)
-	delete(t.conns, k)
+	delete(t.orphans.m, k)
+	t.conns.delete(k)
 }
 
 // Clear implements [pfsync.Store].
@@ -202,7 +203,7 @@ func (t *Table) Clear(creator uint32, ifname pfsync.Name, deleted func(pfsync.St
 	defer t.mu.Unlock()
 	now, n := time.Now(), 0
 	any := ifname == pfsync.Name{}
-	for _, c := range t.each() {
+	for _, c := range t.conns.all(t.pause) {
 		for _, id := range c.ids {
 			if id.CreatorID != creator || !t.memory.Get(now, id, &t.in) || !any && t.in.IfName.String() != ifname.String() {
 				continue
@@ -228,19 +229,21 @@ func (t *Table) Expire(now time.Time, _ func(pfsync.StateID)) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.news) == 0 { // else it may not be told yet
-		for id, at := range t.gone {
+		for id, at := range t.gone.m {
 			if t.seconds(now)-at >= goneFor {
-				delete(t.gone, id)
+				delete(t.gone.m, id)
 			}
 		}
+		t.gone.shrink()
 	}
+	t.orphans.shrink()
 	n := 0
 	for _, id := range t.due[:t.memory.Due(now, t.due)] {
 		if !t.memory.Get(now, id, &t.in) {
 			continue
 		}
 		if k, err := Middle(&t.in); err == nil {
-			if c, ok := t.conns[k]; ok && c.has(seen) && c.ids[side(&t.in)] == id {
+			if c, ok := t.conns.get(k); ok && c.has(seen) && c.ids[side(&t.in)] == id {
 				t.refresh(now, k, &c)
 				continue
 			}

@@ -6,28 +6,44 @@ import (
 	"github.com/gocarp/gocarp/pfsync"
 )
 
-// mark has a connection be written to the kernel, as it is when its turn comes: so
-// what waits is never more than there is.
+// mark notes c and has it be written to the kernel, as it is when its turn comes: so what
+// waits is never more than there is.
 func (t *Table) mark(k pfsync.Key, c *conn) {
-	if !c.has(dirty) {
-		if len(t.dirty) > 2*len(t.conns)+maxBatch {
-			t.tidy()
-		}
-		c.flags |= dirty
-		t.dirty = append(t.dirty, k)
-	} else if c.has(half) {
-		t.dirty = append(t.dirty, k) // it was set aside: perhaps it is whole now
+	waits := c.has(dirty) && !c.has(half) // one that was set aside may be whole now
+	if !c.has(dirty) && len(t.dirty) > 2*t.conns.len()+maxBatch {
+		t.tidy()
+	}
+	c.flags |= dirty
+	t.conns.set(k, c)
+	if !waits {
+		t.dirty = append(t.dirty, c.ref)
 	}
 	if t.open {
 		t.writeSoon()
 	}
 }
 
+// rewrite has connections that peers use be written, those that which is true of.
+func (t *Table) rewrite(which func(*conn) bool) {
+	for k, c := range t.conns.all(nil) {
+		if !c.unnamed() && !c.has(seen) && which(&c) {
+			t.mark(k, &c)
+		}
+	}
+}
+
+// lacking has those be written that the kernel has dropped since the last dump, or is
+// about to.
+func (t *Table) lacking(now time.Time) {
+	soon := t.seconds(now) + slack
+	t.rewrite(func(c *conn) bool { return !c.has(written) || c.until <= soon })
+}
+
 // noMoreWaiting has those be written that were set aside.
 func (t *Table) noMoreWaiting() {
 	if len(t.halves) > 0 {
 		t.dirty = append(t.dirty, t.halves...)
-		t.halves = t.halves[:0]
+		t.halves = nil
 		t.writeSoon()
 	}
 }
@@ -36,9 +52,9 @@ func (t *Table) noMoreWaiting() {
 // while states are held, nobody takes them out.
 func (t *Table) tidy() {
 	t.dirty = t.dirty[:0]
-	for k, c := range t.conns {
+	for _, c := range t.conns.all(nil) {
 		if c.has(dirty) {
-			t.dirty = append(t.dirty, k)
+			t.dirty = append(t.dirty, c.ref)
 		}
 	}
 }
@@ -67,9 +83,8 @@ func (t *Table) take(now time.Time, b *batch) bool {
 	if t.open {
 		n = 0
 		for n < len(t.dirty) && len(b.entries)+len(b.deletes) < maxBatch {
-			k := t.dirty[n]
+			k, c, ok := t.conns.at(t.dirty[n])
 			n++
-			c, ok := t.conns[k]
 			if !ok || !c.has(dirty) {
 				continue
 			}
@@ -77,8 +92,8 @@ func (t *Table) take(now time.Time, b *batch) bool {
 				// The other state is in the next packet, mostly. Without it packets
 				// would pass untranslated.
 				c.flags |= half
-				t.halves = append(t.halves, k)
-				t.conns[k] = c
+				t.halves = append(t.halves, c.ref)
+				t.conns.set(k, &c)
 				continue
 			}
 			c.flags &^= dirty | half
@@ -89,7 +104,7 @@ func (t *Table) take(now time.Time, b *batch) bool {
 				c.flags |= written | fresh
 				c.until, c.tcp, c.shape = t.seconds(now)+e.Timeout, e.TCP.State, shape
 			}
-			t.conns[k] = c
+			t.conns.set(k, &c)
 		}
 		t.dirty = t.dirty[n:]
 		if len(t.dirty) == 0 {
@@ -138,8 +153,8 @@ func (t *Table) failed(op Op, e *Entry, err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c, ok := t.conns[ks.middle]; ok {
+	if c, ok := t.conns.get(ks.middle); ok {
 		c.flags &^= written | fresh
-		t.conns[ks.middle] = c
+		t.conns.set(ks.middle, &c)
 	}
 }

@@ -56,6 +56,7 @@ const (
 	ctaZone          = 18
 	ctaTimestamp     = 20
 	ctaMarkMask      = 21
+	ctaFilter        = 25
 )
 
 // Attributes within others.
@@ -100,6 +101,9 @@ const (
 	ctaCountersBytes   = 2
 
 	ctaTimestampStart = 1
+
+	ctaFilterOrigFlags = 1
+	filterProtoNum     = 1 << 3 // a bit of the flags: CTA_PROTO_NUM of the tuple counts
 
 	ctaSeqAdjPos    = 1
 	ctaSeqAdjBefore = 2
