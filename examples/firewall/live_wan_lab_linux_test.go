@@ -71,7 +71,7 @@ func newWANPair(t *testing.T, client, more string) *wanPair {
 	t.Helper()
 	netns.Require(t, "dnsmasq", "udhcpc")
 	p := &wanPair{pair: newPair(t), log: &syncBuffer{}}
-	p.env = append(p.env, wanDirEnv+"="+t.TempDir())
+	p.env = append(p.env, runDirEnv+"="+t.TempDir())
 	server := p.lab.NS("server")
 	p.dnsmasq = exec.Command("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=em2", "--bind-interfaces",
 		"--except-interface=lo", "--user=root", "--pid-file=", "--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"), "--log-dhcp", "--no-ping",

@@ -115,7 +115,7 @@ func TestWANKilled(t *testing.T) {
 func TestWANSweep(t *testing.T) { // not parallel: it changes the environment
 	netns.Require(t, "sleep")
 	p := newPair(t)
-	t.Setenv(wanDirEnv, t.TempDir())
+	t.Setenv(runDirEnv, t.TempDir())
 	ns := p.lab.NS("fw1")
 	old := ns.MAC("em2")
 	var files wanFiles

@@ -54,6 +54,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	os.Setenv("GOCARP_RUN_DIR", filepath.Join(dir, "run"))
 	program = filepath.Join(dir, "firewall")
 	args := []string{"build", "-o", program}
 	if raced() {

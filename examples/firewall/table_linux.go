@@ -33,6 +33,10 @@ func (h *host) openMirror() (mirror, error) {
 		HostID: h.hostID, Refresh: s.states.refresh, SkipShort: s.states.skipShort,
 		Local: s.states.local, Addrs: h.ownAddrs, Logger: h.log,
 	}
+	// A WAN interface of that name has other files.
+	if c.Journal, err = runFiles("conntrack"); err != nil {
+		return nil, err
+	}
 	if s.states.policy == statesHold {
 		c.Policy = conntrack.Hold
 	}

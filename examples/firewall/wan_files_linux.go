@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // wanFiles are where we write down what we have changed about a WAN interface, for
@@ -22,27 +19,10 @@ type wanFiles struct {
 	base string
 }
 
-const (
-	// wanDir is for files that a restart of the machine may lose. It is not the one
-	// that a service manager makes for us: that is emptied when we are killed, which
-	// is what they are for.
-	wanDir = "/run/gocarp-firewall"
-
-	// wanDirEnv is an environment variable with another one: tests leave /run alone.
-	wanDirEnv = "GOCARP_RUN_DIR"
-)
-
 // newWANFiles makes the directory.
 func newWANFiles(ifname string) (wanFiles, error) {
-	dir := cmp.Or(os.Getenv(wanDirEnv), wanDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return wanFiles{}, err
-	}
-	var ns unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/net", &ns); err != nil {
-		return wanFiles{}, fmt.Errorf("which network namespace is this? %w", err)
-	}
-	return wanFiles{filepath.Join(dir, fmt.Sprintf("%s.%d", ifname, ns.Ino))}, nil
+	base, err := runFiles(ifname)
+	return wanFiles{base}, err
 }
 
 func (f wanFiles) lock() string   { return f.base + ".lock" }
