@@ -180,7 +180,7 @@ PREINIT) ip link set $interface up ;;
 BOUND|RENEW|REBIND|REBOOT)
 	ip addr replace $new_ip_address/24 dev $interface
 	ip route replace default via $new_routers dev $interface ;;
-EXPIRE|FAIL|RELEASE|STOP) ip addr flush dev $interface ;;
+EXPIRE|FAIL|RELEASE|STOP) ip -4 addr flush dev $interface ;;
 esac
 `), 0o755)
 	if err != nil {
@@ -200,6 +200,11 @@ esac
 	if log := p.log.String(); strings.Contains(log, "RELEASE") {
 		t.Errorf("the lease was released:\n%s", log)
 	}
+	p.fw1.kill()
+	p.nothingLeft("fw1")
+	p.awaitWAN("fw1 is dead", "fw2")
+	p.fw2.stop()
+	p.nothingLeft("fw2")
 }
 
 // TestWANDemotes: a master whose WAN leads nowhere gives way to the other one.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -32,7 +33,7 @@ bound|renew)
 	ip addr replace $ip/$mask dev $interface
 	ip route replace default via $router dev $interface ;;
 deconfig)
-	ip addr flush dev $interface ;;
+	ip -4 addr flush dev $interface ;;
 esac
 `
 
@@ -43,6 +44,7 @@ type wanPair struct {
 	fw1, fw2 *daemon
 	dnsmasq  *exec.Cmd
 	log      *syncBuffer // of the DHCP server
+	runDir   string      // of the files of both
 	frames   *frameLog
 	links    *linkWatch
 }
@@ -66,16 +68,19 @@ func (s *syncBuffer) String() string {
 }
 
 // newWANPair starts both, and waits until fw1 has the lease. What [wan] has in addition
-// is in more.
-func newWANPair(t *testing.T, client, more string) *wanPair {
+// is in more, what the DHCP server is told in addition in words.
+func newWANPair(t *testing.T, client, more string, words ...string) *wanPair {
 	t.Helper()
 	netns.Require(t, "dnsmasq", "udhcpc")
-	p := &wanPair{pair: newPair(t), log: &syncBuffer{}}
-	p.env = append(p.env, runDirEnv+"="+t.TempDir())
+	p := &wanPair{pair: newPair(t), log: &syncBuffer{}, runDir: t.TempDir()}
+	p.env = append(p.env, runDirEnv+"="+p.runDir)
 	server := p.lab.NS("server")
-	p.dnsmasq = exec.Command("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=em2", "--bind-interfaces",
+	if len(words) > 0 {
+		p.router()
+	}
+	p.dnsmasq = exec.Command("dnsmasq", append(words, "--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=em2", "--bind-interfaces",
 		"--except-interface=lo", "--user=root", "--pid-file=", "--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"), "--log-dhcp", "--no-ping",
-		"--dhcp-authoritative", "--dhcp-range="+wanLease+","+wanLease+",255.255.255.0,1h", "--dhcp-option=3,"+wanInternet)
+		"--dhcp-authoritative", "--dhcp-range="+wanLease+","+wanLease+",255.255.255.0,1h", "--dhcp-option=3,"+wanInternet)...)
 	p.dnsmasq.Stdout, p.dnsmasq.Stderr = p.log, p.log
 	server.Start(p.dnsmasq)
 	p.lab.NS("client").IP("route add default via " + lanAddr)
@@ -124,7 +129,9 @@ func (p *wanPair) awaitWAN(what, host string) {
 // A frameLog is which port of the WAN's switch the shared hardware address came in by.
 type frameLog struct {
 	mu   sync.Mutex
-	runs []string // fw1, fw2, ... whenever it was another one
+	runs []string       // fw1, fw2, ... whenever it was another one
+	v6   map[string]int // how many of them were IPv6, by port
+	odd  []string       // ports that other hardware addresses came in by
 	n    atomic.Int64
 }
 
@@ -133,7 +140,7 @@ type frameLog struct {
 func (f *frameLog) begin(host string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.runs = []string{host}
+	f.runs, f.odd = []string{host}, nil
 }
 
 func (f *frameLog) ports() []string {
@@ -145,7 +152,7 @@ func (f *frameLog) ports() []string {
 // watchFrames listens at both ports, by one socket: what it receives is in order.
 func (p *wanPair) watchFrames() *frameLog {
 	p.t.Helper()
-	f := &frameLog{}
+	f := &frameLog{v6: make(map[string]int)}
 	mac, _ := net.ParseMAC(sharedMAC)
 	ports := make(map[int]string)
 	var fd int
@@ -177,17 +184,26 @@ func (p *wanPair) watchFrames() *frameLog {
 			}
 			n, from, err := unix.Recvfrom(fd, b, 0)
 			ll, ok := from.(*unix.SockaddrLinklayer)
-			if err != nil || !ok || n < 14 || ll.Pkttype == unix.PACKET_OUTGOING || string(b[6:12]) != string(mac) {
+			if err != nil || !ok || n < 14 || ll.Pkttype == unix.PACKET_OUTGOING {
 				continue
 			}
-			if host, ok := ports[ll.Ifindex]; ok {
+			host, ok := ports[ll.Ifindex]
+			if !ok {
+				continue
+			}
+			f.mu.Lock()
+			if string(b[6:12]) != string(mac) {
+				f.odd = append(f.odd, fmt.Sprintf("%s: %x", host, b[:n]))
+			} else {
 				f.n.Add(1)
-				f.mu.Lock()
+				if binary.BigEndian.Uint16(b[12:]) == unix.ETH_P_IPV6 {
+					f.v6[host]++
+				}
 				if len(f.runs) == 0 || f.runs[len(f.runs)-1] != host {
 					f.runs = append(f.runs, host)
 				}
-				f.mu.Unlock()
 			}
+			f.mu.Unlock()
 		}
 	}()
 	p.t.Cleanup(func() { close(done); <-ended })
@@ -238,6 +254,12 @@ func (p *wanPair) neverBoth(moves int) {
 	}
 	if got := p.frames.ports(); !slices.Equal(got, want) {
 		p.t.Errorf("frames from %s came from %v, want %v", sharedMAC, got, want)
+	}
+	p.frames.mu.Lock()
+	odd := slices.Clone(p.frames.odd)
+	p.frames.mu.Unlock()
+	if len(odd) > 0 {
+		p.t.Errorf("frames from other addresses: %q", odd)
 	}
 	if n := p.links.both.Load(); n > 0 {
 		p.t.Errorf("both interfaces were up at %d of %d looks", n, p.links.looks.Load())

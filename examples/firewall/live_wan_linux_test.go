@@ -2,9 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -83,6 +83,14 @@ func TestWANStop(t *testing.T) {
 	p.awaitWAN("fw1 is back", "fw1")
 	p.neverBoth(2)
 	p.fw2.stop()
+
+	// What must be the same on both is compared as long as both run.
+	const strange = "02:00:5e:00:53:02"
+	p.write("fw2", map[string]string{settingsFile: strings.Replace(p.read("fw2", settingsFile), sharedMAC, strange, 1)})
+	p.start("fw2")
+	for host, want := range map[string]string{"fw1": sharedMAC + " here, " + strange + " at 10.10.10.2", "fw2": strange + " here, " + sharedMAC + " at 10.10.10.1"} {
+		p.await(host+" says that they differ", func() bool { return strings.Contains(p.do(host, "status"), "!!! wan: lladdr is "+want+"\n") })
+	}
 }
 
 // TestWANKilled: the kernel of a firewall that is killed would go on using the address,
@@ -99,6 +107,7 @@ func TestWANKilled(t *testing.T) {
 	if l, err := p.rtnl["fw1"].LinkByName("em2"); err != nil || l.AdminUp {
 		t.Errorf("the WAN of a dead firewall: %+v, %v", l, err)
 	}
+	p.nothingLeft("fw1")
 	p.awaitWAN("fw1 is dead", "fw2")
 	t.Logf("the guard took %v; outage of a crash: %v", guarded.Round(time.Millisecond), p.outage(pr, "killed").Round(time.Millisecond))
 	if s := p.wan("fw2"); s == nil || s.Why != "the peer does not answer" {
@@ -132,19 +141,25 @@ func TestWANSweep(t *testing.T) { // not parallel: it changes the environment
 	}
 	for _, tt := range []struct {
 		name  string
-		argv  []string // in the file
+		began string // in the file; empty: as it did
 		swept bool
-	}{{"the client", []string{"sleep", "600"}, true}, {"a stranger", []string{"sleep", "60"}, false}} {
+	}{{"the client", "", true}, {"a stranger", "1", false}} {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := errors.Join(files.storeMAC(old), files.storeClient(0, nil)); err != nil {
+			if err := files.storeMAC(old); err != nil {
 				t.Fatal(err)
 			}
 			ns.IP("link set em2 down")
 			ns.IP("link set em2 address " + sharedMAC)
 			ns.IP("link set em2 up")
 			cmd := sleeper("600")
-			if err := files.storeClient(cmd.Process.Pid, tt.argv); err != nil {
+			if err := files.storeClient(cmd.Process.Pid); err != nil {
 				t.Fatal(err)
+			}
+			if tt.began != "" {
+				text := fmt.Sprintf("%d 1 %s\n", cmd.Process.Pid, tt.began)
+				if err := os.WriteFile(files.client(), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 			ended := make(chan struct{})
 			go func() { cmd.Wait(); close(ended) }()
@@ -174,5 +189,44 @@ func TestWANSweep(t *testing.T) { // not parallel: it changes the environment
 				t.Errorf("files are left: %v", left)
 			}
 		})
+	}
+}
+
+// TestWANClientGone: a client that died with the daemon leaves its scripts, which are
+// killed. A group of the same number in another session is somebody else's.
+func TestWANClientGone(t *testing.T) {
+	for name, ours := range map[string]bool{"ours": true, "a stranger's": false} {
+		files := wanFiles{filepath.Join(t.TempDir(), "em2")}
+		cmd := exec.Command("sh", "-c", "sleep 600 >&- & read x")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		stdin, err := cmd.StdinPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := cmd.Process.Pid
+		t.Cleanup(func() { syscall.Kill(-pid, syscall.SIGKILL) })
+		for len(groupOf(pid)) < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		s, err := procStatOf(pid)
+		if err == nil && ours {
+			err = files.storeClient(pid)
+		} else if err == nil {
+			err = os.WriteFile(files.client(), fmt.Appendf(nil, "%d 1 %s\n", pid, s.began), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdin.Close()
+		cmd.Wait()
+		if err := files.killClient(); err != nil {
+			t.Error(err)
+		}
+		if left := len(groupOf(pid)); (left == 0) != ours {
+			t.Errorf("%s: %d processes are left", name, left)
+		}
 	}
 }

@@ -53,6 +53,7 @@ DIR has
                                                       as ["udhcpc", "-f", "-i", "%i"]
                             address = "203.0.113.2/24"  instead of a client,
                             gateway = "203.0.113.1"   and the way out
+                            accept-ra = true          IPv6 from routers there
                             wait = 5                  seconds for the word of the
                                                       other host that its is down
                             confirm = 1               the same if it fell silent

@@ -93,7 +93,43 @@ func differences(ours, theirs peerAnswer, name string) []string {
 	if (ours.Pfsync == nil) != (theirs.Pfsync == nil) {
 		add("only one of the hosts has pfsync0")
 	}
+	return append(out, wanDifferences(ours.WAN, theirs.WAN, name)...)
+}
+
+// wanDifferences are those of the WAN interface, whose name and client are the business
+// of each host. With a fixed address it may have any hardware address.
+func wanDifferences(a, b *wanStatus, name string) []string {
+	switch {
+	case a == nil && b == nil:
+		return nil
+	case a == nil:
+		return []string{"wan: only " + name + " has it"}
+	case b == nil:
+		return []string{"wan: " + name + " has none"}
+	}
+	var out []string
+	add := func(format string, args ...any) {
+		out = append(out, fmt.Sprintf("wan: "+format, args...)+" at "+name)
+	}
+	if a.Follow != b.Follow {
+		add("it follows %s here, %s", a.Follow, b.Follow)
+	}
+	switch {
+	case a.Address != b.Address:
+		add("the address is %s here, %s", fixed(a), fixed(b))
+	case a.Address.IsValid() || a.LLAddr == "" || b.LLAddr == "":
+	case a.LLAddr != b.LLAddr:
+		add("lladdr is %s here, %s", a.LLAddr, b.LLAddr)
+	}
 	return out
+}
+
+// fixed is an address in words.
+func fixed(s *wanStatus) string {
+	if !s.Address.IsValid() {
+		return "a client's"
+	}
+	return s.Address.String()
 }
 
 // addresses are those of i in words, in an order of their own: that of the files does

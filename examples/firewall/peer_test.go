@@ -34,7 +34,12 @@ func exampleNode(name, state string) nodeStatus {
 }
 
 func TestDifferences(t *testing.T) {
-	ours := peerAnswer{nodeStatus: exampleNode("fw1", "MASTER"), Passphrases: map[string]string{"carp1": "a", "carp2": "b"}}
+	answer := func(name, state string) peerAnswer {
+		a := peerAnswer{nodeStatus: exampleNode(name, state), Passphrases: map[string]string{"carp1": "a", "carp2": "b"}}
+		a.WAN = &wanStatus{Interface: "em2", Follow: "carp1", LLAddr: "02:00:5e:00:53:01"}
+		return a
+	}
+	ours := answer("fw1", "MASTER")
 	for name, c := range map[string]struct {
 		change func(*peerAnswer)
 		want   []string
@@ -49,14 +54,33 @@ func TestDifferences(t *testing.T) {
 		}, []string{"carp1: the addresses are [172.16.0.100/24] here, [10.0.0.1/8 172.16.0.100/24] at fw2"}},
 		"other interfaces": {func(a *peerAnswer) { a.Interfaces[1].Name = "carp3" },
 			[]string{"carp2: fw2 has no such interface", "carp3: only fw2 has it"}},
-		"preempt": {func(a *peerAnswer) { a.Preempt = false }, []string{"net.inet.carp.preempt differs at fw2"}},
-		"pfsync":  {func(a *peerAnswer) { a.Pfsync = nil }, []string{"only one of the hosts has pfsync0"}},
+		"preempt":       {func(a *peerAnswer) { a.Preempt = false }, []string{"net.inet.carp.preempt differs at fw2"}},
+		"pfsync":        {func(a *peerAnswer) { a.Pfsync = nil }, []string{"only one of the hosts has pfsync0"}},
+		"no wan":        {func(a *peerAnswer) { a.WAN = nil }, []string{"wan: fw2 has none"}},
+		"wan interface": {func(a *peerAnswer) { a.WAN.Interface = "em7" }, nil},
+		"wan follow":    {func(a *peerAnswer) { a.WAN.Follow = "carp2" }, []string{"wan: it follows carp1 here, carp2 at fw2"}},
+		"wan lladdr": {func(a *peerAnswer) { a.WAN.LLAddr = "02:00:5e:00:53:02" },
+			[]string{"wan: lladdr is 02:00:5e:00:53:01 here, 02:00:5e:00:53:02 at fw2"}},
+		"wan lladdr not known": {func(a *peerAnswer) { a.WAN.LLAddr = "" }, nil},
+		"wan address": {func(a *peerAnswer) { a.WAN.Address = netip.MustParsePrefix("203.0.113.2/24") },
+			[]string{"wan: the address is a client's here, 203.0.113.2/24 at fw2"}},
 	} {
-		theirs := peerAnswer{nodeStatus: exampleNode("fw2", "BACKUP"), Passphrases: ours.Passphrases}
+		theirs := answer("fw2", "BACKUP")
 		c.change(&theirs)
 		if diff := cmp.Diff(c.want, differences(ours, theirs, "fw2")); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+	noWAN := ours
+	noWAN.WAN = nil
+	if got := differences(noWAN, answer("fw2", "BACKUP"), "fw2"); !cmp.Equal(got, []string{"wan: only fw2 has it"}) {
+		t.Errorf("no wan here: %q", got)
+	}
+	static := func(mac string) *wanStatus {
+		return &wanStatus{Follow: "carp1", LLAddr: mac, Address: netip.MustParsePrefix("203.0.113.2/24")}
+	}
+	if got := wanDifferences(static("02:00:00:00:00:01"), static("02:00:00:00:00:02"), "fw2"); got != nil {
+		t.Errorf("one address on two interfaces: %q", got)
 	}
 }
 

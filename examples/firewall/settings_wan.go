@@ -24,21 +24,24 @@ type wanSettings struct {
 	client  []string                // the command of the DHCP client, with %i for the interface; none: there is an address
 	address netip.Prefix
 	gateway netip.Addr
+	ra      bool // routers of the provider are listened to
 	policy  wanPolicy
 	demote  int // of a master whose WAN does not work, 0: not
 }
 
 // defaultWAN is what counts unless firewall.toml says otherwise.
 func defaultWAN() wanSettings {
-	return wanSettings{at: make(map[string]ifconfig.Pos), policy: wanPolicy{confirm: time.Second, wait: 5 * time.Second}}
+	return wanSettings{at: make(map[string]ifconfig.Pos), ra: true, policy: wanPolicy{confirm: time.Second, wait: 5 * time.Second}}
 }
 
 // wanClients are the clients whose arguments we know. All of them stay in the
-// foreground, and try on for ever.
+// foreground, and try on for ever, or are started again. dhcpcd would have an identity
+// and an address of its own on each host, and ask the others for five seconds whether
+// somebody has the address that it got; nobody does, since the other host is down.
 var wanClients = map[string][]string{
 	"udhcpc":   {"udhcpc", "-f", "-i", "%i", "-t", "4", "-T", "1", "-A", "2"},
 	"dhclient": {"dhclient", "-d", "-pf", "/dev/null", "%i"},
-	"dhcpcd":   {"dhcpcd", "-B", "%i"},
+	"dhcpcd":   {"dhcpcd", "-B", "-t", "0", "-A", "--nodelay", "--duid=ll", "--clientid=", "--slaac", "hwaddr", "%i"},
 }
 
 // set takes a value, or says what was expected.
@@ -73,6 +76,11 @@ func (s *wanSettings) set(v tomlValue) (expected string) {
 		if s.gateway = a; err != nil || !a.Is4() {
 			return `expected an IPv4 address, as "203.0.113.1"`
 		}
+	case "accept-ra":
+		var ok bool
+		if s.ra, ok = v.v.(bool); !ok {
+			return "expected true or false"
+		}
 	case "confirm":
 		n, ok := within(v.v, 0, 60)
 		if s.policy.confirm = time.Duration(n) * time.Second; !ok {
@@ -93,7 +101,7 @@ func (s *wanSettings) set(v tomlValue) (expected string) {
 			return "expected a number, 0 to 255"
 		}
 	default:
-		return "expected one of interface, lladdr, follow, client, address, gateway, confirm, wait, without-peer, demote in [wan]"
+		return "expected one of interface, lladdr, follow, client, address, gateway, accept-ra, confirm, wait, without-peer, demote in [wan]"
 	}
 	return ""
 }
@@ -228,6 +236,9 @@ func (s *wanSettings) String() string {
 		}
 	} else {
 		fmt.Fprintf(&b, ", its address by %q", s.command())
+	}
+	if s.ra {
+		b.WriteString(", and IPv6 from the routers there")
 	}
 	otherwise := fmt.Sprintf("%v after a master left, %v after one fell silent", s.policy.wait, s.policy.confirm)
 	if s.policy.stayDown {

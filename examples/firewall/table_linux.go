@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gocarp/gocarp/pfsync"
 	"github.com/gocarp/gocarp/pfsync/conntrack"
@@ -34,8 +37,12 @@ func (h *host) openMirror() (mirror, error) {
 		Local: s.states.local, Addrs: h.ownAddrs, Logger: h.log,
 	}
 	// A WAN interface of that name has other files.
-	if c.Journal, err = runFiles("conntrack"); err != nil {
-		return nil, err
+	if c.Journal, err = runFiles("conntrack"); err == nil {
+		err = unix.Access(filepath.Dir(c.Journal), unix.W_OK|unix.X_OK)
+	}
+	if err != nil { // better a setting that stays than no firewall
+		h.log.Warn("firewall: if this program is killed, the settings of conntrack stay as it needs them: they cannot be noted", "err", err)
+		c.Journal = ""
 	}
 	if s.states.policy == statesHold {
 		c.Policy = conntrack.Hold

@@ -58,7 +58,8 @@ type wanPort interface {
 // wanSeen is what the kernel says of the interface.
 type wanSeen struct {
 	up, running bool
-	lease       netip.Prefix // the first address with more than the scope of the link
+	mac         carp.HardwareAddr
+	lease       netip.Prefix // the first address with more than the scope of the link, but for those that routers gave
 }
 
 // A wanMessage is an event for the machine, with where its answer goes, if there is
@@ -98,7 +99,14 @@ func (h *host) openWAN() error {
 		h: h, cfg: cfg, port: port, m: newWANMachine(cfg.policy, h.hostID, time.Now()),
 		events: make(chan wanMessage), poke: make(chan struct{}, 1), effects: make(chan wanEventKind, 8), ended: make(chan struct{}),
 	}
-	w.now.Store(&wanStatus{Interface: cfg.ifname, State: w.m.state.String(), Since: w.m.since, Why: w.m.why})
+	s := wanStatus{
+		Interface: cfg.ifname, State: w.m.state.String(), Since: w.m.since, Why: w.m.why,
+		Follow: cfg.follow, Address: cfg.address,
+	}
+	if cfg.mac != (carp.HardwareAddr{}) {
+		s.LLAddr = cfg.mac.String()
+	}
+	w.now.Store(&s)
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(context.Background())
 	w.wg.Go(func() { w.work(ctx) })

@@ -67,7 +67,7 @@ func (c *wanClient) runOnce(ctx context.Context) error {
 		return err
 	}
 	pid := cmd.Process.Pid
-	if err := c.files.storeClient(pid, c.argv); err != nil {
+	if err := c.files.storeClient(pid); err != nil {
 		c.log.Error("firewall: wan: cannot write down which process is the client", "err", err)
 	}
 	defer c.files.forgetClient()

@@ -37,6 +37,7 @@ func TestWrongWAN(t *testing.T) {
 		{"client and address", client + "address = \"192.0.2.2/24\"", `firewall.toml:4: word "wan.address": expected none: the client finds it`},
 		{"client and gateway", client + "gateway = \"192.0.2.2\"", `firewall.toml:4: word "wan.gateway": expected none: the client finds it`},
 		{"address", good + "address = \"192.0.2.2\"", `firewall.toml:3: word "wan.address": expected an IPv4 address with its network`},
+		{"accept-ra", client + "accept-ra = 2", `firewall.toml:4: word "wan.accept-ra": expected true or false`},
 		{"gateway", good + "address = \"192.0.2.2/24\"\ngateway = \"192.0.3.1\"", `firewall.toml:4: word "wan.gateway": expected it in the network of 192.0.2.2/24`},
 		{"confirm", client + "confirm = 61", `firewall.toml:4: word "wan.confirm": expected seconds, 0 to 60`},
 		{"wait", client + "wait = 0", `firewall.toml:4: word "wan.wait": expected seconds, 1 to 60`},
@@ -75,7 +76,7 @@ func TestWANPlan(t *testing.T) {
 	var code int
 	var stdout, stderr string
 	lab.NS("fw").Do(func() { code, stdout, stderr = firewall(t, "run", "-C", dir, "-n") })
-	const want = `em2: up on the master of carp1 only, with 02:00:5e:00:53:01, its address by ["sh" "em2"]
+	const want = `em2: up on the master of carp1 only, with 02:00:5e:00:53:01, its address by ["sh" "em2"], and IPv6 from the routers there
 	once the other host says that its own is down; without an answer 4s after a master left, 1s after one fell silent
 	demoted by 9 if there is no carrier or no address
 `

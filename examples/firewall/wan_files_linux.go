@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,6 +29,7 @@ func newWANFiles(ifname string) (wanFiles, error) {
 func (f wanFiles) lock() string   { return f.base + ".lock" }
 func (f wanFiles) mac() string    { return f.base + ".lladdr" }
 func (f wanFiles) client() string { return f.base + ".client" }
+func (f wanFiles) ipv6() string   { return f.base + ".ipv6" }
 
 // storeMAC writes down what the hardware address was, before we change it. What is
 // there already is older, and right.
@@ -57,17 +59,22 @@ func (f wanFiles) loadMAC() (mac [6]byte, ok bool, err error) {
 // forgetMAC is for after it was restored.
 func (f wanFiles) forgetMAC() error { return os.Remove(f.mac()) }
 
-// storeClient writes down which process is the client, and its command line.
-func (f wanFiles) storeClient(pid int, argv []string) error {
-	return os.WriteFile(f.client(), fmt.Appendf(nil, "%d\n%s\x00", pid, strings.Join(argv, "\x00")), 0o600)
+// storeClient writes down which process is the client: its number, its session and when
+// it began. Its command line would not do: some clients change their own.
+func (f wanFiles) storeClient(pid int) error {
+	s, err := procStatOf(pid)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(f.client(), fmt.Appendf(nil, "%d %s %s\n", pid, s.session, s.began), 0o600)
 }
 
 // forgetClient is for after it has ended.
 func (f wanFiles) forgetClient() { os.Remove(f.client()) }
 
-// killClient kills the client that was left running, with its scripts: the process of
-// the number that we have written down, if it has the same command line. Anybody else
-// who got that number meanwhile is left alone.
+// killClient kills the client that was left running, with what it has started: the
+// process of the number that we have written down, if it began when that did, or what
+// is left of its group. Anybody else who got that number meanwhile is left alone.
 func (f wanFiles) killClient() error {
 	b, err := os.ReadFile(f.client())
 	if errors.Is(err, os.ErrNotExist) {
@@ -77,14 +84,17 @@ func (f wanFiles) killClient() error {
 		return err
 	}
 	defer f.forgetClient()
-	number, argv, _ := bytes.Cut(b, []byte("\n"))
-	pid, err := strconv.Atoi(string(number))
-	if err != nil || pid <= 1 {
-		return fmt.Errorf("%s has no process number", f.client())
+	var pid int
+	var session, began string
+	if _, err := fmt.Sscan(string(b), &pid, &session, &began); err != nil || pid <= 1 {
+		return fmt.Errorf("%s does not name a process", f.client())
 	}
-	have, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !bytes.Equal(have, argv) {
-		return nil // it has ended
+	s, err := procStatOf(pid)
+	switch {
+	case err == nil && s.began != began:
+		return nil // somebody else
+	case err != nil && !slices.ContainsFunc(groupOf(pid), func(m procStat) bool { return m.session == session }):
+		return nil // all of it has ended
 	}
 	return killGroup(pid)
 }
@@ -97,7 +107,7 @@ const killGroupTimeout = 2 * time.Second
 func killGroup(pid int) error {
 	for end := time.Now().Add(killGroupTimeout); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		err := syscall.Kill(-pid, syscall.SIGKILL)
-		if errors.Is(err, syscall.ESRCH) || err == nil && !groupLives(pid) {
+		if errors.Is(err, syscall.ESRCH) || err == nil && len(groupOf(pid)) == 0 {
 			return nil
 		}
 		if err != nil {
@@ -107,23 +117,38 @@ func killGroup(pid int) error {
 	return fmt.Errorf("the client, process %d, does not end", pid)
 }
 
-// groupLives reports whether a process group has more than zombies, which are there
-// until somebody asks for them: not every first process of a container does.
-func groupLives(pgid int) bool {
-	all, err := filepath.Glob("/proc/[0-9]*/stat")
+// A procStat is a part of what /proc says of a process: see proc_pid_stat(5).
+type procStat struct {
+	state, group, session string
+	began                 string // in ticks since the machine was started
+}
+
+// ended reports whether it is a zombie, which is there until somebody asks for it: not
+// every first process of a container does.
+func (s procStat) ended() bool { return s.state == "Z" || s.state == "X" }
+
+func procStatOf(pid int) (procStat, error) { return readProcStat(fmt.Sprintf("/proc/%d/stat", pid)) }
+
+func readProcStat(path string) (procStat, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
-		return true
+		return procStat{}, err
 	}
-	for _, path := range all {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		// pid (name) state ppid pgrp: see proc_pid_stat(5). The name may have anything in it.
-		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if len(fields) > 2 && fields[2] == strconv.Itoa(pgid) && fields[0] != "Z" && fields[0] != "X" {
-			return true
+	// pid (name) state ppid pgrp session ... The name may have anything in it.
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 20 {
+		return procStat{}, fmt.Errorf("%s is too short", path)
+	}
+	return procStat{state: fields[0], group: fields[2], session: fields[3], began: fields[19]}, nil
+}
+
+// groupOf is a process group, without those that have ended.
+func groupOf(pgid int) (all []procStat) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat") // fails with a bad pattern only
+	for _, path := range paths {
+		if s, err := readProcStat(path); err == nil && s.group == strconv.Itoa(pgid) && !s.ended() {
+			all = append(all, s)
 		}
 	}
-	return false
+	return all
 }

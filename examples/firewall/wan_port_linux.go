@@ -63,6 +63,9 @@ func (p *linuxWAN) raise() error {
 			return err
 		}
 	}
+	if err := p.prepareIPv6(); err != nil { // IPv4 works all the same
+		p.log.Error("firewall: wan: IPv6", "interface", p.cfg.ifname, "err", err)
+	}
 	if err := p.conn.SetUp(l.Index, true); err != nil {
 		return err
 	}
@@ -206,8 +209,11 @@ func (p *linuxWAN) look() (wanSeen, error) {
 	if err != nil {
 		return wanSeen{}, err
 	}
-	s := wanSeen{up: l.AdminUp, running: l.Running}
+	s := wanSeen{up: l.AdminUp, running: l.Running, mac: l.MAC}
 	for _, a := range addrs {
+		if a.Proto == addrOfRouter {
+			continue // which says nothing about the client
+		}
 		if ip := a.Prefix.Addr(); ip.IsGlobalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 && better(a.Prefix, s.lease) {
 			s.lease = a.Prefix
 		}
@@ -233,7 +239,7 @@ func (p *linuxWAN) close() error {
 }
 
 // sweepWAN ends what a firewall before us, or beside us, has left: its client, the
-// interface that is up, and its hardware address.
+// interface that is up, its hardware address, and its settings of IPv6.
 func sweepWAN(files wanFiles, ifname string) error {
 	conn, err := rtnl.Dial()
 	if err != nil {
@@ -242,7 +248,7 @@ func sweepWAN(files wanFiles, ifname string) error {
 	defer conn.Close()
 	// Down comes first, since the other host may be about to come up; and again after
 	// the client, which might have brought it up meanwhile.
-	errs := []error{lowerWAN(conn, ifname), files.killClient(), lowerWAN(conn, ifname), flushWAN(conn, ifname)}
+	errs := []error{lowerWAN(conn, ifname), files.killClient(), lowerWAN(conn, ifname)}
 	mac, ok, err := files.loadMAC()
 	l, noLink := conn.LinkByName(ifname)
 	if ok && noLink == nil {
@@ -253,5 +259,9 @@ func sweepWAN(files wanFiles, ifname string) error {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("cannot restore the address of %s: %w", ifname, err))
 	}
-	return errors.Join(errs...)
+	if noLink == nil {
+		errs = append(errs, files.restoreIPv6(ifname))
+	}
+	// Last, since the kernel may make an address out of these settings.
+	return errors.Join(append(errs, flushWAN(conn, ifname))...)
 }

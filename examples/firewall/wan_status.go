@@ -17,6 +17,11 @@ type wanStatus struct {
 	Lease     netip.Prefix `json:"lease,omitzero"`
 	Error     string       `json:"error,omitempty"` // why it cannot be looked at
 
+	// What should be the same on both hosts.
+	Follow  string       `json:"follow"`
+	LLAddr  string       `json:"lladdr,omitempty"` // with which it is up; empty: not known yet
+	Address netip.Prefix `json:"address,omitzero"` // without a client
+
 	granted bool // the peer knows, and may have it
 }
 

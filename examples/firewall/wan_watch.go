@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/gocarp/gocarp/carp"
 )
 
 // watch looks at the interface from time to time.
@@ -23,6 +25,9 @@ func (w *wan) watch(ctx context.Context) {
 func (w *wan) saw(seen wanSeen, err error) {
 	s := *w.now.Load()
 	s.Carrier, s.Lease, s.Error = seen.running, seen.lease, ""
+	if w.cfg.mac == (carp.HardwareAddr{}) && err == nil {
+		s.LLAddr = seen.mac.String()
+	}
 	if err != nil {
 		s.Error = err.Error()
 	}

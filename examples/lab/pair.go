@@ -17,6 +17,7 @@ type pair struct {
 	name  string
 	tools []string // that it needs
 	syncs bool     // connections are meant to survive
+	tied  bool     // if one side is lost, both move
 
 	// start starts it on a firewall; the topology is there.
 	start func(*bench, *node) error

@@ -14,7 +14,7 @@ import (
 // is best for connections: states are put into the kernel as they arrive. To commit
 // them at a takeover, as usual, comes too late for many of them.
 var keepalivedConntrackd = &pair{
-	name: "keepalived+conntrackd", tools: []string{"keepalived", "conntrackd"}, syncs: true,
+	name: "keepalived+conntrackd", tools: []string{"keepalived", "conntrackd"}, syncs: true, tied: true,
 	start: func(b *bench, n *node) error {
 		peer := b.fw1
 		if n == b.fw1 {

@@ -12,7 +12,7 @@ import (
 
 // keepalived is keepalived(8) with VRRPv3, both sides in a group.
 var keepalived = &pair{
-	name: "keepalived", tools: []string{"keepalived"},
+	name: "keepalived", tools: []string{"keepalived"}, tied: true,
 	start: startKeepalived,
 	maintenance: func(b *bench, n *node, on bool) error {
 		level := "0"

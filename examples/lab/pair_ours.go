@@ -12,7 +12,7 @@ import (
 
 // ours is examples/firewall, with the files and the commands of its documentation.
 var ours = &pair{
-	name: "ours", syncs: true,
+	name: "ours", syncs: true, tied: true,
 	start: func(b *bench, n *node) error {
 		if err := write(n.dir, ourFiles(b, n)...); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ func cutCable(name, segment string) *scenario {
 	return &scenario{
 		name: name, title: "the " + strings.ToUpper(segment) + " cable of the master is pulled, and plugged in again",
 		want: want{lost: detection, sessions: true},
+		able: sidesTied,
 		steps: func(p *play) {
 			p.phase()
 			p.cable(p.fw1, segment, false)
@@ -29,6 +31,15 @@ func cutCable(name, segment string) *scenario {
 			p.settled(p.fw1)
 		},
 	}
+}
+
+// sidesTied: without a tie the side whose cable is pulled moves alone, and nothing gets
+// through until the cable is back.
+func sidesTied(p *pair) error {
+	if !p.tied {
+		return errors.New("it has a process for each side, and nothing moves the other side too")
+	}
+	return nil
 }
 
 var cableSync = &scenario{
