@@ -263,13 +263,14 @@ func (r *storeRun) insert(in *tape) {
 
 func (r *storeRun) update(in *tape) {
 	id, src, dst, class, keep := storeID(in), storePeer(in), storePeer(in), pfsync.Timeout(in.u8()%32), pfsync.Keep(in.u8()%3)
+	packets := [2]uint64{uint64(class)}
 	s, known := r.want[id]
 	if got := r.m.Update(r.now, id, func(st *pfsync.State) pfsync.Keep {
 		if !known {
 			r.t.Fatalf("Update of %v, which is not there", id)
 		}
 		r.same("Update", s, st)
-		*st = pfsync.State{Src: src, Dst: dst, Timeout: class}
+		*st = pfsync.State{Src: src, Dst: dst, Timeout: class, Packets: packets}
 		return keep
 	}); got != known {
 		r.t.Fatalf("Update(%v): %v", id, got)
@@ -279,7 +280,7 @@ func (r *storeRun) update(in *tape) {
 	}
 	s.st.Src, s.st.Dst, s.changed = src, dst, r.now
 	if keep == pfsync.KeepAll {
-		s.st.Timeout, s.active = class, r.now
+		s.st.Timeout, s.st.Packets, s.st.Bytes, s.active = class, packets, [2]uint64{}, r.now
 	}
 }
 

@@ -140,16 +140,16 @@ func (s *Session) answerStates(n int) (added int, last bool) {
 // to be sent whole: it is on its way anyhow, but may come after the BUS end, which
 // says that the peer has everything.
 func (s *Session) answers(st *State) bool {
-	e := s.entries.find(st.StateID)
 	switch {
 	case s.cfg.KernelExact && !s.habits.joins:
 		return true
 	case s.hidden(st):
 		return false
-	case e == nil || !s.cfg.KernelExact:
+	case !s.cfg.KernelExact:
 		return true
 	}
-	return e.queue == qNone && e.touched <= s.ans.began
+	e := s.entries.find(st.StateID)
+	return (e == nil || e.queue == qNone) && s.touched.at(st.StateID) <= s.ans.began
 }
 
 // answered ends an answer.

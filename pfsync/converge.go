@@ -324,6 +324,9 @@ func (v *Converger) WasRemoved(id StateID) bool {
 	return v.graves.ours(id) || !v.clearedAt.IsZero() && id.CreatorID == v.cfg.HostID
 }
 
+// buried reports whether a state was removed lately, as far as this node knows.
+func (v *Converger) buried(id StateID) bool { return v.graves.has(id) }
+
 // Inserted takes note that a state is in the table that may have been removed before.
 func (v *Converger) Inserted(id StateID) { v.graves.forget(id) }
 

@@ -48,6 +48,12 @@ func (g *graveyard) bury(now time.Time, id StateID, local bool) {
 	g.n++
 }
 
+// has reports whether id is in it.
+func (g *graveyard) has(id StateID) bool {
+	_, ok := g.graves[id]
+	return ok
+}
+
 // ours reports whether id was removed by this node.
 func (g *graveyard) ours(id StateID) bool {
 	i, ok := g.graves[id]

@@ -33,14 +33,14 @@ func (s *Session) insert(f Format) error {
 	if e != nil {
 		s.dequeue(e) // a message about one that had this identity before
 	}
-	if ack || s.notes() {
-		e = s.entries.get(st.StateID)
+	if ack || s.notes() || e != nil || s.touched.at(st.StateID) != 0 {
+		s.touched.add(st.StateID, s.clock)
 	}
-	if e != nil {
-		s.entries.touch(e, s.clock)
-	}
-	if ack {
-		s.push(s.enqueue(e, qInsAck))
+	switch {
+	case ack:
+		s.push(s.enqueue(s.entries.get(st.StateID), qInsAck))
+	case e != nil:
+		s.entries.settle(e)
 	}
 	s.watch(ChangeInsert, st)
 	return nil

@@ -5,16 +5,19 @@ import "sync"
 // localLimit is the number of changes of the embedder's that may wait for the node.
 const localLimit = 1 << 16
 
+// localBlock is how many of them are taken in one step. The memory of what waits comes
+// and goes in portions of so many, too.
+const localBlock = 256
+
 // smallSet is how many elements a set may have had to be used again.
 const smallSet = 1 << 10
 
 // A localEvent is a change that the embedder has made.
 type localEvent struct {
+	id      StateID
 	kind    EventKind
 	proto   uint8
 	expired bool // EventDelete
-	id      StateID
-	ifName  Name
 }
 
 // A localQueue takes changes from any goroutine to that of Run. Whoever adds to a
@@ -25,8 +28,11 @@ type localQueue struct {
 	mu     sync.Mutex
 	room   sync.Cond
 	opened bool
-	events []localEvent
-	spare  []localEvent
+	n      int            // events that wait
+	blocks [][]localEvent // where they are, in order
+	last   [][]localEvent // those that were taken
+	spare  []localEvent   // a block to be used again
+	clears []Name         // the interface of each EventClear that nobody has asked for
 
 	// The states that were removed for good, of events and of those that were taken.
 	removed, taken map[StateID]struct{}
@@ -55,20 +61,47 @@ func (q *localQueue) close() {
 func (q *localQueue) add(ev localEvent) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.opened && len(q.events) == localLimit {
+	if q.admit() {
+		q.append(ev)
+	}
+}
+
+// addClear adds an EventClear, for all interfaces if ifname is empty.
+func (q *localQueue) addClear(ifname Name) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.admit() {
+		q.clears = append(q.clears, ifname)
+		q.append(localEvent{kind: EventClear})
+	}
+}
+
+// admit waits for room, and reports whether the queue is open. q.mu is held.
+func (q *localQueue) admit() bool {
+	for q.opened && q.n == localLimit {
 		q.room.Wait()
 	}
-	if !q.opened {
-		return
+	return q.opened
+}
+
+// append adds an event for which there is room. q.mu is held.
+func (q *localQueue) append(ev localEvent) {
+	if q.n%localBlock == 0 {
+		if q.spare == nil {
+			q.spare = make([]localEvent, 0, localBlock)
+		}
+		q.blocks, q.spare = append(q.blocks, q.spare), nil
 	}
-	q.events = append(q.events, ev)
+	b := &q.blocks[len(q.blocks)-1]
+	*b = append(*b, ev)
+	q.n++
 	switch {
 	case ev.kind == EventDelete && !ev.expired:
 		q.removed[ev.id] = struct{}{}
 	case ev.kind == EventInsert && len(q.removed) > 0:
 		delete(q.removed, ev.id)
 	}
-	if len(q.events) == 1 {
+	if q.n == 1 {
 		select {
 		case q.wake <- struct{}{}:
 		default:
@@ -76,18 +109,32 @@ func (q *localQueue) add(ev localEvent) {
 	}
 }
 
-// take is everything that waits. It is valid until the next call.
-func (q *localQueue) take() []localEvent {
+// take is everything that waits, in blocks. It is valid until the next call.
+func (q *localQueue) take() [][]localEvent {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.events, q.spare = q.spare[:0], q.events
+	if q.spare == nil && len(q.last) > 0 {
+		q.spare = q.last[0][:0]
+	}
+	clear(q.last)
+	q.blocks, q.last, q.n = q.last[:0], q.blocks, 0
 	if len(q.taken) > smallSet {
 		q.taken = make(map[StateID]struct{}) // to clear a large one would take long, for ever
 	}
 	clear(q.taken)
 	q.removed, q.taken = q.taken, q.removed
 	q.room.Broadcast()
-	return q.spare
+	return q.last
+}
+
+// nextClear is the interface of the first EventClear of those taken that was not asked
+// for yet.
+func (q *localQueue) nextClear() Name {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ifname := q.clears[0]
+	q.clears = q.clears[1:]
+	return ifname
 }
 
 // removing reports whether the embedder has removed a state, and the node may not have
@@ -124,4 +171,4 @@ func (n *Node) Expired(id StateID) { n.local.add(localEvent{kind: EventDelete, e
 
 // Cleared tells the node that all states of its own were removed from the table:
 // those on one interface, or all if ifname is empty.
-func (n *Node) Cleared(ifname Name) { n.local.add(localEvent{kind: EventClear, ifName: ifname}) }
+func (n *Node) Cleared(ifname Name) { n.local.addClear(ifname) }

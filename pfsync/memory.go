@@ -53,8 +53,12 @@ func (c *MemoryConfig) Validate() error {
 // A Memory is a state table in memory: pf's, as far as pfsync needs one. It is a
 // [Digester]. Make it with [NewMemory].
 //
-// It keeps all that a [State] says, in less than 400 octets if there are many. It
-// grows in small pieces and does not shrink; once it has its size nothing
+// It keeps all that a [State] says, and what many have in common only once. With
+// hundreds of thousands, one of conntrack over IPv4 takes 80 octets, one of pf, which
+// has sequence numbers, 140; counters take 32 more, and IPv6 70. Times are kept in
+// steps of 20 ms: a state may look older by less than that, and be due as much earlier.
+//
+// The table grows in small pieces and does not shrink; once it has its size nothing
 // allocates. When it is at its limit, or would have to hold more than 65535
 // different interface names or tags, it refuses new states with ErrFull.
 //
@@ -80,10 +84,12 @@ type Memory struct {
 	started bool
 	epoch   time.Time      // of the first Insert; see since
 	keys    [256]hashIndex // in parts, so that none takes long to grow
-	names   interned[Name]
-	tags    interned[Tag]
+	names   pool[Name]
+	tags    pool[Tag]
+	bodies  pool[memBody]
 	stats   MemoryStats
-	resume  int // the shard where Expire stopped
+	resume  int    // the shard where Expire stopped
+	peeked  uint16 // of no use but that the processor has to look it up; see hashIndex.peek
 
 	shards [memShards]memShard
 }
@@ -101,6 +107,12 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	}
 	if m.limit == 0 {
 		m.limit = DefaultStates
+	}
+	m.names.init(m.seed, 1)
+	m.tags.init(m.seed, 1)
+	m.bodies.init(m.seed, memShards)
+	for i := range m.shards {
+		m.shards[i].init(m.seed)
 	}
 	return m, nil
 }
@@ -126,7 +138,7 @@ func (m *Memory) Stats() MemoryStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.stats
-	s.States, s.Limit, s.Names, s.Tags = m.Len(), m.limit, len(m.names.numbers), len(m.tags.numbers)
+	s.States, s.Limit, s.Names, s.Tags = m.Len(), m.limit, m.names.n, m.tags.n
 	return s
 }
 
@@ -149,27 +161,55 @@ func (m *Memory) life(class Timeout) time.Duration {
 // A stateRef is a place in a Memory: the shard in the upper 8 bits, the slot below.
 type stateRef uint32
 
-func (m *Memory) shardOf(id StateID) (*memShard, uint32) {
-	n := uint32(id.Bucket() % memShards)
-	return &m.shards[n], n << 24
-}
+func (r stateRef) slot() uint32 { return uint32(r) & (1<<24 - 1) }
 
 // at is the record of a state that is there.
 func (m *Memory) at(r stateRef) (*memShard, *memRecord) {
 	sh := &m.shards[r>>24]
-	return sh, sh.record(uint32(r) & (1<<24 - 1))
+	return sh, sh.record(r.slot())
+}
+
+// An idPlace is where an identity belongs: a shard, one of its buckets, and a place
+// in its index.
+type idPlace struct {
+	sh     *memShard
+	number uint32 // of the shard
+	bucket int
+	tag    uint16
+}
+
+func (m *Memory) idPlace(id StateID) idPlace {
+	bucket := id.Bucket()
+	n := bucket % memShards
+	h := maphash.Comparable(m.seed, [2]uint64{id.ID, uint64(id.CreatorID)})
+	return idPlace{&m.shards[n], uint32(n), bucket / memShards, uint16(h)}
+}
+
+func (p *idPlace) ref(slot uint32) stateRef { return stateRef(p.number<<24 | slot) }
+
+// id is the identity of a state that is there.
+func (m *Memory) id(r *memRecord) StateID { return StateID{r.id, m.bodies.at(r.body).creator} }
+
+// find returns the slot of a state, 0 if there is none.
+func (m *Memory) find(p *idPlace, id StateID) uint32 {
+	for n, next := p.sh.ids.seek(p.tag, 0); n != 0; n, next = p.sh.ids.seek(p.tag, next) {
+		if r := p.sh.record(n); r.id == id.ID && m.bodies.at(r.body).creator == id.CreatorID {
+			return n
+		}
+	}
+	return 0
 }
 
 // Get implements [Store].
 func (m *Memory) Get(now time.Time, id StateID, st *State) bool {
-	sh, _ := m.shardOf(id)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	n := sh.find(id, m.hashID(id))
+	p := m.idPlace(id)
+	p.sh.mu.Lock()
+	defer p.sh.mu.Unlock()
+	n := m.find(&p, id)
 	if n == 0 {
 		return false
 	}
-	m.load(now, sh, n, st)
+	m.load(m.since(now), p.sh, n, st)
 	return true
 }
 
@@ -179,14 +219,15 @@ var errNames = fmt.Errorf("%w: too many different interface names or tags", ErrF
 // Insert implements [Store]. To OpenBSD a state has the same key if one of its
 // two keys, wire or stack, is one of the other's; to FreeBSD if it is the same one.
 func (m *Memory) Insert(now time.Time, st *State, replaced func(StateID)) error {
+	p, digest := m.idPlace(st.StateID), st.Digest()
+	ifname := bareName(st.IfName)
+	places, same := m.keyPlaces(&st.Wire, &st.Stack, &ifname)
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	sh, base := m.shardOf(st.StateID)
-	hash := m.hashID(st.StateID)
-	ifname := bareName(st.IfName)
-	places := m.keyPlaces(&st.Wire, &st.Stack, ifname)
-	rival, over := m.rival(st, ifname, places)
-	if rival != 0 && !over || sh.find(st.StateID, hash) != 0 {
+	m.peeked = p.sh.ids.peek(p.tag) ^ places[0].x.peek(places[0].tag) ^ places[1].x.peek(places[1].tag)
+	rival, over := m.rival(st, &ifname, &places, same)
+	if rival != 0 && !over || m.find(&p, st.StateID) != 0 {
 		m.stats.Exists++
 		return ErrExists
 	}
@@ -199,10 +240,11 @@ func (m *Memory) Insert(now time.Time, st *State, replaced func(StateID)) error 
 		m.stats.Full++
 		return errNames
 	}
-	for ; rival != 0; rival, _ = m.rival(st, ifname, places) { // over, or was until just now
+	for ; rival != 0; rival, _ = m.rival(st, &ifname, &places, same) { // over, or was until just now
 		_, rec := m.at(rival)
-		id := rec.id
-		m.removeAt(rival)
+		id := m.id(rec)
+		gone := m.idPlace(id)
+		m.removeAt(&gone, id, rival.slot())
 		m.stats.Replaced++
 		if replaced != nil {
 			replaced(id)
@@ -212,14 +254,17 @@ func (m *Memory) Insert(now time.Time, st *State, replaced func(StateID)) error 
 		m.started, m.epoch = true, now
 	}
 
-	sh.mu.Lock()
-	n := sh.take()
-	m.store(now, sh, n, st, names)
-	sh.ids.add(hash, n)
-	*sh.digest(st.StateID) ^= sh.record(n).digest
-	sh.mu.Unlock()
+	p.sh.mu.Lock()
+	n := p.sh.take()
+	m.store(m.since(now), p.sh, n, st, names)
+	p.sh.ids.add(p.tag, n)
+	p.sh.digests[p.bucket] ^= digest
+	p.sh.mu.Unlock()
 
-	m.indexKeys(stateRef(base|n), places, (*hashIndex).add)
+	places[0].x.add(places[0].tag, uint32(p.ref(n)))
+	if !same {
+		places[1].x.add(places[1].tag, uint32(p.ref(n)))
+	}
 	m.states.Add(1)
 	m.stats.Inserted++
 	return nil
@@ -227,61 +272,90 @@ func (m *Memory) Insert(now time.Time, st *State, replaced func(StateID)) error 
 
 // Update implements [Store].
 func (m *Memory) Update(now time.Time, id StateID, f func(st *State) Keep) bool {
-	sh, _ := m.shardOf(id)
+	p := m.idPlace(id)
+	sh := p.sh
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	n := sh.find(id, m.hashID(id))
+	n := m.find(&p, id)
 	if n == 0 {
 		return false
 	}
-	m.load(now, sh, n, &sh.scratch)
-	keep := f(&sh.scratch)
+	at, st := m.since(now), &sh.scratch
+	m.load(at, sh, n, st)
+	keep := f(st)
 	if keep == KeepNothing {
 		return true
 	}
-	at := m.since(now)
-	c, i := sh.column(n)
-	r := sh.record(n)
-	r.src, r.dst, r.changed = sh.scratch.Src, sh.scratch.Dst, at
+	r, life := sh.record(n), sh.life(n)
+	class := life.class
+	was, is := *sh.peers.at(r.peers), memPeers{st.Src, st.Dst}
+	sh.age(n).changed = memTimeOf(at)
 	if keep == KeepAll {
-		c.class[i], c.active[i] = sh.scratch.Timeout, at
+		*life = memLife{memTimeOf(at), st.Timeout}
+		sh.count(n, &st.Packets, &st.Bytes)
 	}
-	was := r.digest
-	r.digest = digest(r.id, &r.wire, &r.stack, &r.src, &r.dst, r.direction, c.class[i])
-	*sh.digest(id) ^= was ^ r.digest
+	if was != is || class != life.class {
+		var wire, stack Key
+		b := m.bodies.at(r.body)
+		sh.keys(r, b, &wire, &stack)
+		sh.digests[p.bucket] ^= digest(id, &wire, &stack, &was.src, &was.dst, b.direction, class) ^
+			digest(id, &wire, &stack, &is.src, &is.dst, b.direction, life.class)
+		r.peers = sh.setPeers(r.peers, &is)
+	}
 	return true
 }
 
 // Delete implements [Store].
 func (m *Memory) Delete(id StateID) bool {
+	p := m.idPlace(id)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	sh, base := m.shardOf(id)
-	n := sh.find(id, m.hashID(id))
+	n := m.find(&p, id)
 	if n == 0 {
 		return false
 	}
-	m.removeAt(stateRef(base | n))
+	m.removeAt(&p, id, n)
 	m.stats.Deleted++
 	return true
 }
 
-func (m *Memory) removeAt(r stateRef) {
-	sh := &m.shards[r>>24]
-	sh.mu.Lock()
-	m.remove(r)
-	sh.mu.Unlock()
+func (m *Memory) removeAt(p *idPlace, id StateID, n uint32) {
+	p.sh.mu.Lock()
+	m.remove(p, id, n)
+	p.sh.mu.Unlock()
 }
 
-// remove removes a state that is there. Both locks are held.
-func (m *Memory) remove(r stateRef) {
-	sh, rec := m.at(r)
-	ifname := bareName(m.names.get(rec.names.ifname))
-	m.indexKeys(r, m.keyPlaces(&rec.wire, &rec.stack, ifname), (*hashIndex).remove)
-	n := uint32(r) & (1<<24 - 1)
-	sh.ids.remove(m.hashID(rec.id), n)
-	*sh.digest(rec.id) ^= rec.digest
-	m.dropNames(rec.names)
+// remove removes the state in a slot. Both locks are held.
+func (m *Memory) remove(p *idPlace, id StateID, n uint32) {
+	sh := p.sh
+	rec := sh.record(n)
+	b, peers := m.bodies.at(rec.body), sh.peers.at(rec.peers)
+	var wire, stack Key
+	sh.keys(rec, b, &wire, &stack)
+	sh.digests[p.bucket] ^= digest(id, &wire, &stack, &peers.src, &peers.dst, b.direction, sh.life(n).class)
+	sh.ids.remove(p.tag, n)
+	ifname := bareName(nameAt(&m.names, b.names.ifname))
+	places, same := m.keyPlaces(&wire, &stack, &ifname)
+	m.peeked = places[0].x.peek(places[0].tag) ^ places[1].x.peek(places[1].tag)
+	places[0].x.remove(places[0].tag, uint32(p.ref(n)))
+	if !same {
+		places[1].x.remove(places[1].tag, uint32(p.ref(n)))
+	}
+	if b.wide {
+		sh.wide.drop(rec.addrs[0])
+	}
+	m.dropNames(b.names)
+	m.bodies.drop(rec.body)
+	sh.peers.drop(rec.peers)
 	sh.vacate(n)
 	m.states.Add(-1)
+}
+
+// digest is the digest of the state in a slot.
+func (m *Memory) digest(sh *memShard, n uint32) uint64 {
+	r := sh.record(n)
+	b, peers := m.bodies.at(r.body), sh.peers.at(r.peers)
+	var wire, stack Key
+	sh.keys(r, b, &wire, &stack)
+	return digest(StateID{r.id, b.creator}, &wire, &stack, &peers.src, &peers.dst, b.direction, sh.life(n).class)
 }

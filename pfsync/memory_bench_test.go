@@ -62,31 +62,56 @@ func heap() uint64 {
 	return s.HeapAlloc
 }
 
-// TestMemoryFootprint fills tables, once with states that have one key and once
-// with states that have two.
+// TestMemoryFootprint fills tables with states of all kinds, and holds what they take
+// of the heap, all in all.
 func TestMemoryFootprint(t *testing.T) {
-	const n, most = 250000, 400
-	for _, nat := range []bool{false, true} {
+	nat := func(i int) *State {
+		st := memState(i)
+		st.Stack.Addr[1] = Addr{172, 16, byte(i >> 8), byte(i)}
+		return st
+	}
+	counted := func(i int) *State {
+		st := connState(i)
+		st.Packets[0] = 1
+		return st
+	}
+	full := func(i int) *State { // all that pf may have of its own, by one of many rules
+		st := nat(i)
+		st.Src.Scrub = Scrub{Valid: 1, TSMod: uint32(i)}
+		st.Packets[0], st.Stack.Addr[0][15], st.Rule = uint64(i), 1, uint32(i%1000)
+		return st
+	}
+	lone := func(i int) *State { // has nothing in common with any other
+		st := full(i)
+		st.Rule = uint32(i)
+		return st
+	}
+	for _, tc := range []struct {
+		what  string
+		n     int
+		most  float64
+		state func(i int) *State
+	}{
+		{"of conntrack", 50000, 100, connState},
+		{"of conntrack", 200000, 90, connState},
+		{"of conntrack, with counters", 50000, 140, counted},
+		{"of pf", 250000, 160, memState},
+		{"of pf, translated", 250000, 160, nat},
+		{"of pf, with everything", 250000, 290, full},
+		{"of nobody", 250000, 400, lone},
+	} {
 		before := heap()
-		m := newMemory(t, MemoryConfig{Limit: n})
-		for i := range n {
-			mustInsert(t, m, memStart, footprintState(i, nat))
+		m := newMemory(t, MemoryConfig{Limit: tc.n})
+		for i := range tc.n {
+			mustInsert(t, m, memStart, tc.state(i))
 		}
-		got := float64(heap()-before) / n
-		t.Logf("%d states, translated %v: %.0f octets each", n, nat, got)
-		if got > most {
-			t.Errorf("%.0f octets for a state, want at most %d", got, most)
+		got := float64(heap()-before) / float64(tc.n)
+		t.Logf("%d states %s: %.1f octets each", tc.n, tc.what, got)
+		if got > tc.most {
+			t.Errorf("%.1f octets for a state %s, want at most %.0f", got, tc.what, tc.most)
 		}
 		runtime.KeepAlive(m)
 	}
-}
-
-func footprintState(i int, nat bool) *State {
-	st := memState(i)
-	if nat {
-		st.Stack.Addr[1] = Addr{172, 16, byte(i >> 8), byte(i)}
-	}
-	return st
 }
 
 // A plainStore is what [Memory] is measured by: a map and a mutex, without a look
@@ -140,7 +165,27 @@ type benchStore interface {
 var benchSizes = []struct {
 	name string
 	n    int
-}{{"1k", 1e3}, {"10k", 1e4}, {"100k", 1e5}, {"1M", 1e6}}
+}{{"1k", 1e3}, {"10k", 1e4}, {"100k", 1e5}, {"200k", 2e5}, {"1M", 1e6}}
+
+// connState is state number i of many as conntrack makes them: two for a connection,
+// of which one is translated in every other connection. Nothing but identity,
+// addresses, ports and times differs.
+func connState(i int) *State {
+	st := memState(i / 2)
+	st.ID = 0x6b01f3bf<<32 + uint64(i)
+	st.Expire = uint32(i % 86400)
+	st.Src = Peer{State: TCPEstablished, SeqHi: 1, MaxWin: 2048, WScale: 0x87}
+	st.Dst = st.Src
+	if i%2 == 0 {
+		return st
+	}
+	k := &st.Wire
+	k.Addr[0], k.Addr[1] = k.Addr[1], k.Addr[0]
+	k.Port[0], k.Port[1] = k.Port[1], k.Port[0]
+	st.Direction, st.Stack = Out, *k
+	k.Addr[1] = Addr{198, 51, 100, byte(i >> 17)}
+	return st
+}
 
 func fillMemory(b *testing.B, n int) *Memory {
 	m := newMemory(b, MemoryConfig{Limit: n})
@@ -251,15 +296,18 @@ func BenchmarkMemoryWalk(b *testing.B) {
 }
 
 // BenchmarkFill is how long a table takes to fill, the worst insert among them,
-// and what it takes in the end.
+// and what it takes in the end: with states of pf, all of which have their own
+// sequence numbers, and with states of conntrack.
 func BenchmarkFill(b *testing.B) {
 	for _, size := range benchSizes {
 		for _, kind := range []struct {
-			name string
-			make func() benchStore
+			name  string
+			make  func() benchStore
+			state func(i int) *State
 		}{
-			{"memory", func() benchStore { return newMemory(b, MemoryConfig{Limit: size.n}) }},
-			{"map", func() benchStore { return &plainStore{states: make(map[StateID]State)} }},
+			{"memory", func() benchStore { return newMemory(b, MemoryConfig{Limit: size.n}) }, memState},
+			{"memory-conntrack", func() benchStore { return newMemory(b, MemoryConfig{Limit: size.n}) }, connState},
+			{"map", func() benchStore { return &plainStore{states: make(map[StateID]State)} }, memState},
 		} {
 			b.Run(fmt.Sprintf("%s/%s", size.name, kind.name), func(b *testing.B) {
 				var used uint64
@@ -268,7 +316,7 @@ func BenchmarkFill(b *testing.B) {
 					before := heap()
 					s := kind.make()
 					for i := range size.n {
-						st := memState(i)
+						st := kind.state(i)
 						start := time.Now()
 						if err := s.Insert(memStart, st, nil); err != nil {
 							b.Fatal(err)

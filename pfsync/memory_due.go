@@ -13,18 +13,14 @@ func (m *Memory) Due(now time.Time, ids []StateID) int {
 	if !started {
 		return 0
 	}
-	lives := m.lifetimes
-	if m.adaptive.active(m.Len()) {
-		for class := range defaultTimeouts {
-			lives[class] = m.life(Timeout(class))
-		}
-	}
+	var d dues
+	d.fill(at, m)
 	found := 0
 	for i := range m.shards {
 		sh := &m.shards[i]
 		sh.mu.Lock()
-		for n := sh.due(at, &lives, 0); n < sh.used && found < len(ids); n = sh.due(at, &lives, n+1) {
-			ids[found] = sh.record(n).id
+		for n := sh.due(&d, 0); n < sh.used && found < len(ids); n = sh.due(&d, n+1) {
+			ids[found] = m.id(sh.record(n))
 			found++
 		}
 		sh.mu.Unlock()

@@ -1,154 +1,148 @@
 package pfsync
 
-import "hash/maphash"
+import "slices"
 
 // A hashIndex finds numbers, which are not 0, by a hash of what they stand for. It
-// is an open table with linear probing that keeps the hashes, so that it grows
-// and closes gaps without a look at the things themselves.
+// is an open table with linear probing in which those that are further from home
+// come first (Robin Hood hashing): a search may stop early, so the table may be
+// rather full. It keeps the 16 bits of the hash that say where home is, so it
+// grows and closes gaps without a look at the things themselves.
 type hashIndex struct {
-	slots []hashSlot // a power of two, at most three quarters full
+	slots []hashSlot
 	n     int
 }
 
+// A hashSlot has the number in two halves so as to take 6 octets, not 8.
 type hashSlot struct {
-	hash, number uint32
+	tag, low, high uint16
 }
 
-// seek returns the first number with that hash from place i on, and the place to
-// go on from; 0 if there is no more. The first place is the hash.
-func (x *hashIndex) seek(hash, i uint32) (number, next uint32) {
+func newHashSlot(tag uint16, number uint32) hashSlot {
+	return hashSlot{tag, uint16(number), uint16(number >> 16)}
+}
+
+func (s hashSlot) number() uint32 { return uint32(s.high)<<16 | uint32(s.low) }
+func (s hashSlot) empty() bool    { return s.low|s.high == 0 }
+
+// home is where a tag would like to be.
+func (x *hashIndex) home(tag uint16) int {
+	return int(uint64(tag) * uint64(len(x.slots)) >> 16)
+}
+
+// distance is how far from home a tag is in slot i.
+func (x *hashIndex) distance(i int, tag uint16) int {
+	d := i - x.home(tag)
+	if d < 0 {
+		d += len(x.slots)
+	}
+	return d
+}
+
+// next is the slot behind i.
+func (x *hashIndex) next(i int) int {
+	if i++; i < len(x.slots) {
+		return i
+	}
+	return 0
+}
+
+// peek looks at the home of a tag. Whoever is about to seek in several tables that
+// are in no cache waits for all of them at once if he does so first.
+func (x *hashIndex) peek(tag uint16) uint16 {
+	if x.n == 0 {
+		return 0
+	}
+	return x.slots[x.home(tag)].tag
+}
+
+// seek returns the first number with that tag at that distance from home or more,
+// and the distance to go on from; 0 if there is no more.
+func (x *hashIndex) seek(tag uint16, distance int) (number uint32, next int) {
 	if x.n == 0 {
 		return 0, 0
 	}
-	mask := uint32(len(x.slots) - 1)
-	for ; ; i++ {
-		switch s := x.slots[i&mask]; {
-		case s.number == 0:
-			return 0, 0
-		case s.hash == hash:
-			return s.number, i + 1
+	i := x.home(tag) + distance
+	if i >= len(x.slots) {
+		i -= len(x.slots)
+	}
+	for ; ; distance++ {
+		s := &x.slots[i]
+		if s.tag == tag && !s.empty() {
+			return s.number(), distance + 1
 		}
+		if s.empty() || x.distance(i, s.tag) < distance {
+			return 0, 0
+		}
+		i = x.next(i)
 	}
 }
 
 // add adds a number.
-func (x *hashIndex) add(hash, number uint32) {
-	if 4*(x.n+1) > 3*len(x.slots) {
+func (x *hashIndex) add(tag uint16, number uint32) {
+	if 8*(x.n+1) > 7*len(x.slots) {
 		x.grow()
 	}
 	x.n++
-	x.place(hashSlot{hash, number})
+	x.place(newHashSlot(tag, number))
 }
 
+// grow makes room for a quarter more, and whatever the allocator adds to that. In the
+// order of tags everything is put behind what was put before.
 func (x *hashIndex) grow() {
 	old := x.slots
-	x.slots = make([]hashSlot, max(8, 2*len(old)))
-	for _, s := range old {
-		if s.number != 0 {
-			x.place(s)
-		}
+	round := 0 // what is at the beginning, but belongs to the end
+	for round < len(old) && !old[round].empty() && x.home(old[round].tag) > round {
+		round++
 	}
-}
-
-func (x *hashIndex) place(s hashSlot) {
-	mask := uint32(len(x.slots) - 1)
-	i := s.hash
-	for x.slots[i&mask].number != 0 {
-		i++
-	}
-	x.slots[i&mask] = s
-}
-
-// remove removes a number that is there, and moves those behind it up that its
-// gap would hide.
-func (x *hashIndex) remove(hash, number uint32) {
-	mask := uint32(len(x.slots) - 1)
-	gap := hash
-	for x.slots[gap&mask] != (hashSlot{hash, number}) {
-		gap++
-	}
-	for i := gap + 1; x.slots[i&mask].number != 0; i++ {
-		if s := x.slots[i&mask]; (i-s.hash)&mask >= (i-gap)&mask {
-			x.slots[gap&mask] = s
-			gap = i
-		}
-	}
-	x.slots[gap&mask] = hashSlot{}
-	x.n--
-}
-
-// hashID is the hash of an identity in the index of its shard.
-func (m *Memory) hashID(id StateID) uint32 { return uint32(maphash.Comparable(m.seed, id)) }
-
-// A keyPlace is where a key on an interface is in the index, if it is there.
-type keyPlace struct {
-	x    *hashIndex
-	hash uint32
-}
-
-func (m *Memory) keyPlace(k *Key, ifname Name) keyPlace {
-	h := maphash.Comparable(m.seed, struct {
-		key    Key
-		ifname Name
-	}{*k, ifname})
-	return keyPlace{&m.keys[h>>56], uint32(h)}
-}
-
-// keyPlaces are those of the wire key and of the stack key of a state.
-func (m *Memory) keyPlaces(wire, stack *Key, ifname Name) [2]keyPlace {
-	p := m.keyPlace(wire, ifname)
-	if *stack == *wire {
-		return [2]keyPlace{p, p}
-	}
-	return [2]keyPlace{p, m.keyPlace(stack, ifname)}
-}
-
-// indexKeys adds a state to the index, or removes it: once if its keys are the same
-// one. m.mu is held.
-func (m *Memory) indexKeys(r stateRef, places [2]keyPlace, change func(x *hashIndex, hash, number uint32)) {
-	change(places[0].x, places[0].hash, uint32(r))
-	if _, rec := m.at(r); rec.stack != rec.wire {
-		change(places[1].x, places[1].hash, uint32(r))
-	}
-}
-
-// rival returns a state that st collides with, 0 if there is none, and whether
-// its connection is over so that st may replace it: pf_state_key_attach. One that
-// is not over comes first. m.mu is held.
-func (m *Memory) rival(st *State, ifname Name, places [2]keyPlace) (rival stateRef, over bool) {
-	for i, k := range [...]*Key{&st.Wire, &st.Stack} {
-		x, hash := places[i].x, places[i].hash
-		for n, next := x.seek(hash, hash); n != 0; n, next = x.seek(hash, next) {
-			if r := stateRef(n); m.collides(r, st, k, i == 0, ifname) {
-				if rival = r; !m.over(r) {
-					return r, false
-				}
+	room := slices.Grow([]hashSlot(nil), len(old)+len(old)/4+4)
+	x.slots = room[:cap(room)]
+	end := 0
+	for _, part := range [...][]hashSlot{old[round:], old[:round]} {
+		for _, s := range part {
+			if s.empty() {
+				continue
+			}
+			if end = max(end, x.home(s.tag)); end < len(x.slots) {
+				x.slots[end] = s
+				end++
+			} else {
+				x.place(s)
 			}
 		}
 	}
-	return rival, true
 }
 
-// collides reports whether the state r gets in the way of k, the wire key or else
-// the stack key of st, on an interface. To OpenBSD a key is a key; FreeBSD keeps
-// wire keys and stack keys apart. With af-to, the stack key of a state belongs to
-// the opposite direction.
-func (m *Memory) collides(r stateRef, st *State, k *Key, wire bool, ifname Name) bool {
-	_, rec := m.at(r)
-	if !(rec.wire == *k && (wire || m.oneKeySpace) || rec.stack == *k && (!wire || m.oneKeySpace)) ||
-		bareName(m.names.get(rec.names.ifname)) != ifname {
-		return false
+// place puts s where it belongs, those with the same home in the order of their tags,
+// and moves what is behind it on by one.
+func (x *hashIndex) place(s hashSlot) {
+	i := x.home(s.tag)
+	for distance := 0; !x.slots[i].empty(); distance++ {
+		if d := x.distance(i, x.slots[i].tag); d < distance || d == distance && x.slots[i].tag > s.tag {
+			break
+		}
+		i = x.next(i)
 	}
-	if rec.wire.AF == k.AF {
-		return rec.direction == st.Direction
+	for !s.empty() {
+		x.slots[i], s = s, x.slots[i]
+		i = x.next(i)
 	}
-	return rec.direction != st.Direction
 }
 
-// over reports whether both sides of a TCP connection are at FIN_WAIT_2 or beyond.
-func (m *Memory) over(r stateRef) bool {
-	sh, rec := m.at(r)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return rec.wire.Proto == protoTCP && rec.src.State >= TCPFinWait2 && rec.dst.State >= TCPFinWait2
+// remove removes a number that is there, and moves those behind it back by one, up
+// to one that is at home.
+func (x *hashIndex) remove(tag uint16, number uint32) {
+	i := x.home(tag)
+	for s := newHashSlot(tag, number); x.slots[i] != s; {
+		i = x.next(i)
+	}
+	for {
+		j := x.next(i)
+		if s := x.slots[j]; s.empty() || x.distance(j, s.tag) == 0 {
+			break
+		}
+		x.slots[i] = x.slots[j]
+		i = j
+	}
+	x.slots[i] = hashSlot{}
+	x.n--
 }

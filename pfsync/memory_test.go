@@ -182,6 +182,9 @@ func TestMemoryUpdate(t *testing.T) {
 			if tc.peers {
 				want.Src, want.Dst = st.Src, st.Dst
 			}
+			if tc.keep == KeepAll {
+				want.Packets, want.Bytes = st.Packets, st.Bytes
+			}
 			return tc.keep
 		})
 		want.Creation, want.Expire, want.Timeout = 167, tc.left, tc.timeout
@@ -341,7 +344,7 @@ func TestMemoryHostileNames(t *testing.T) {
 	} {
 		m := newMemory(t, MemoryConfig{Limit: 200000})
 		refused := 0
-		const tries = maxInterned + 100
+		const tries = maxNames + 100
 		for i := range tries {
 			st := memState(i)
 			tc.set(st, i)
@@ -353,7 +356,7 @@ func TestMemoryHostileNames(t *testing.T) {
 			}
 		}
 		s := m.Stats()
-		if refused < 100 || refused > 101 || s.Full != uint64(refused) || s.Names > maxInterned || s.Tags > maxInterned || s.States != tries-refused {
+		if refused < 100 || refused > 101 || s.Full != uint64(refused) || s.Names > maxNames || s.Tags > maxNames || s.States != tries-refused {
 			t.Errorf("%s: %d refused, %+v", tc.what, refused, s)
 		}
 		// What was refused has left nothing behind, and what is known is still welcome.

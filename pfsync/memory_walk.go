@@ -20,8 +20,8 @@ func (m *Memory) Scan(now time.Time, c Cursor, buf []State) (int, Cursor) {
 		sh := &m.shards[shard]
 		sh.mu.Lock()
 		for ; slot < sh.used && filled < len(buf); slot++ {
-			if !sh.vacant(slot) {
-				m.load(now, sh, slot, &buf[filled])
+			if !sh.record(slot).vacant() {
+				m.load(m.since(now), sh, slot, &buf[filled])
 				filled++
 			}
 		}
@@ -58,8 +58,11 @@ func (m *Memory) Clear(creator uint32, ifname Name, deleted func(StateID)) int {
 	match := func(sh *memShard, n uint32) uint32 {
 		for ; n < sh.used; n++ {
 			r := sh.record(n)
-			if r.id.CreatorID == creator && !sh.vacant(n) &&
-				(ifname == Name{} || bareName(m.names.get(r.names.ifname)) == ifname) {
+			if r.vacant() {
+				continue
+			}
+			if b := m.bodies.at(r.body); b.creator == creator &&
+				(ifname == Name{} || bareName(nameAt(&m.names, b.names.ifname)) == ifname) {
 				break
 			}
 		}
@@ -80,16 +83,13 @@ func (m *Memory) Expire(now time.Time, expired func(StateID)) int {
 	if !started {
 		return 0
 	}
-	var scaled lifetimes
+	var d dues
+	d.fill(at, m)
 	match := func(sh *memShard, n uint32) uint32 {
-		lives := &m.lifetimes
-		if states := m.Len(); m.adaptive.active(states) { // fewer with each that goes
-			lives = &scaled
-			for class := range defaultTimeouts {
-				lives[class] = m.adaptive.scale(m.lifetimes[class], states)
-			}
+		if m.adaptive.end > 0 { // they live the longer the fewer there are
+			d.scale(at, m)
 		}
-		return sh.due(at, lives, n)
+		return sh.due(&d, n)
 	}
 	n, last := m.sweep(first, ExpireBatch, match, &m.stats.Expired, expired)
 	m.mu.Lock()
@@ -98,17 +98,36 @@ func (m *Memory) Expire(now time.Time, expired func(StateID)) int {
 	return n
 }
 
+// dues say, by class, for which last activity, in ticks, and all before it a state is due.
+type dues [len(lifetimes{})]int64
+
+// fill makes them those of a time.
+func (d *dues) fill(at time.Duration, m *Memory) {
+	for class, life := range m.lifetimes {
+		d[class] = ticks(at - life)
+	}
+	d.scale(at, m)
+}
+
+// scale makes them those of so many states as there are now.
+func (d *dues) scale(at time.Duration, m *Memory) {
+	states := m.Len()
+	for class := range defaultTimeouts {
+		d[class] = ticks(at - m.adaptive.scale(m.lifetimes[class], states))
+	}
+}
+
 // due returns the next slot from n on whose state is due, or sh.used.
-func (sh *memShard) due(at time.Duration, lives *lifetimes, n uint32) uint32 {
+func (sh *memShard) due(d *dues, n uint32) uint32 {
 	for n < sh.used {
-		c, from := sh.column(n)
-		end := min(from+sh.used-n, columnPage)
-		for i := from; i < end; i++ {
-			if at-c.active[i] >= lives[c.class[i]] {
-				return n + i - from
+		c, from := sh.lives[n/livesLen], n%livesLen
+		rest := c[from:min(from+sh.used-n, livesLen)]
+		for i := range rest {
+			if l := &rest[i]; l.active.ticks() <= d[l.class] {
+				return n + uint32(i)
 			}
 		}
-		n += end - from
+		n += uint32(len(rest))
 	}
 	return n
 }
@@ -130,8 +149,10 @@ func (m *Memory) sweep(first, limit int, match func(sh *memShard, n uint32) uint
 			m.mu.Lock()
 			sh.mu.Lock()
 			for n = match(sh, n); n < sh.used && len(batch) < min(walkBatch, limit-total); n = match(sh, n+1) {
-				batch = append(batch, sh.record(n).id)
-				m.remove(stateRef(uint32(last)<<24 | n))
+				id := m.id(sh.record(n))
+				batch = append(batch, id)
+				p := m.idPlace(id)
+				m.remove(&p, id, n)
 			}
 			more = n < sh.used
 			*count += uint64(len(batch))
@@ -147,9 +168,6 @@ func (m *Memory) sweep(first, limit int, match func(sh *memShard, n uint32) uint
 	}
 	return total, last
 }
-
-// digest is the digest of the bucket of id.
-func (sh *memShard) digest(id StateID) *uint64 { return &sh.digests[id.Bucket()/memShards] }
 
 // Digest implements [Digester].
 func (m *Memory) Digest(buckets *[DigestBuckets]uint64) {
@@ -178,13 +196,16 @@ func (m *Memory) Bucket(now time.Time, bucket int, f func(id StateID, digest uin
 		found := batch[:0]
 		sh.mu.Lock()
 		for ; n < sh.used && len(found) < walkBatch; n++ {
-			if c, i := sh.column(n); int(c.bucket[i]) == bucket/memShards && c.active[i] != vacant {
-				r := sh.record(n)
+			r := sh.record(n)
+			if r.vacant() {
+				continue
+			}
+			if id := m.id(r); id.Bucket() == bucket {
 				found = append(found, struct {
 					id     StateID
 					digest uint64
 					idle   time.Duration
-				}{r.id, r.digest, max(m.since(now)-r.changed, 0)})
+				}{id, m.digest(sh, n), max(m.since(now)-sh.age(n).changed.since(), 0)})
 			}
 		}
 		more = n < sh.used

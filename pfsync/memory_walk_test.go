@@ -171,11 +171,7 @@ func TestMemoryConcurrent(t *testing.T) {
 	if s := m.Stats(); s.States != 0 || s.Names != 0 {
 		t.Errorf("after all is deleted: %+v", s)
 	}
-	for i := range m.keys {
-		if n := m.keys[i].n; n != 0 {
-			t.Errorf("%d keys of nothing", n)
-		}
-	}
+	checkEmpty(t, m)
 }
 
 // TestBucketReports: the buckets hold each state once, in its own.

@@ -121,7 +121,7 @@ type Node struct {
 	link         Link
 	sessionTimer deadline
 	sessionAt    time.Time
-	stepped      time.Time // when the session was last told something
+	stepped      time.Time // of this step of the session, or the last one
 	sideTimer    deadline
 	sideAt       time.Time
 	repairTimer  deadline
@@ -156,6 +156,9 @@ const (
 	batchLen = 64
 	batches  = 4
 	sideLen  = 64
+
+	// sendFrames is after how many frames these are sent before a step ends.
+	sendFrames = 64
 
 	// expireInterval is how often the table is searched for what is due
 	// (PFTM_INTERVAL is 10 s in pf, a tenth of the table each second).
@@ -360,10 +363,13 @@ func (n *Node) loop(ctx context.Context) error {
 			}
 			n.setLink(l)
 		case <-n.sessionTimer.C:
+			n.sessionTimer.came()
 			n.step(Event{Kind: EventTimer})
 		case <-n.sideTimer.C:
+			n.sideTimer.came()
 			n.converge()
 		case <-n.repairTimer.C:
+			n.repairTimer.came()
 			n.repair()
 		case <-expire.C:
 			n.expire()
@@ -402,6 +408,7 @@ func (n *Node) greeted(ctx context.Context) {
 		case p := <-n.sides:
 			n.receiveSide(p)
 		case <-n.sideTimer.C:
+			n.sideTimer.came()
 			n.converge()
 		case <-late.C:
 			return

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -49,14 +50,23 @@ func (n *Node) Flush(ctx context.Context) error {
 
 // receive takes in what was read at once.
 func (n *Node) receive(b *batch) {
+	resync := false
+	n.begin()
 	for i := range b.packets[:b.n] {
 		p := &b.packets[i]
 		if n.converger != nil && len(p.Data) >= headerLen && n.session.admit(p) == nil {
-			n.converged(n.converger.Received(time.Now(), [16]byte(p.Data[4:])))
+			out := n.converger.Received(n.stepped, [16]byte(p.Data[4:]))
+			resync = resync || out.Resync
+			n.told(&out)
 		}
-		n.step(Event{Kind: EventPacket, Packet: *p})
+		n.take(&Event{Kind: EventPacket, Packet: *p})
 	}
+	if resync {
+		n.take(&Event{Kind: EventResync})
+	}
+	n.finish()
 	n.free <- b
+	n.repair()
 }
 
 // receiveSide takes in a datagram of the side channel.
@@ -82,6 +92,15 @@ func (n *Node) converge() {
 
 // converged does what the converger has found out.
 func (n *Node) converged(out ConvergeOutput) {
+	n.told(&out)
+	if out.Resync {
+		n.step(Event{Kind: EventResync})
+	}
+	n.repair()
+}
+
+// told does what the converger has found out and the session need not know.
+func (n *Node) told(out *ConvergeOutput) {
 	var failed netip.Addr // there is no room for the next one, either, and each may have to wait for that
 	for _, m := range out.Messages {
 		if m.Dst == failed {
@@ -93,14 +112,10 @@ func (n *Node) converged(out ConvergeOutput) {
 		}
 	}
 	n.resend = append(n.resend, out.Resend[:min(len(out.Resend), max(repairLimit-len(n.resend), 0))]...)
-	if out.Resync {
-		n.step(Event{Kind: EventResync})
-	}
 	if at := out.Deadline; !at.IsZero() && (n.sideAt.IsZero() || at.Before(n.sideAt) || !n.sideAt.After(time.Now())) {
 		n.sideAt = at
 		n.sideTimer.set(at)
 	}
-	n.repair()
 }
 
 const (
@@ -118,9 +133,11 @@ func (n *Node) repair() {
 	}
 	if !n.converger.Behind(now) {
 		burst := n.resend[:min(repairBurst, len(n.resend))]
+		n.begin()
 		for _, id := range burst {
-			n.step(Event{Kind: EventResend, ID: id})
+			n.take(&Event{Kind: EventResend, ID: id})
 		}
+		n.finish()
 		n.resend = n.resend[len(burst):]
 	}
 	n.repairAt = now.Add(repairPause)
@@ -132,24 +149,30 @@ const repairPause = time.Millisecond
 
 // takeLocal takes in what the embedder has done.
 func (n *Node) takeLocal() {
-	for _, ev := range n.local.take() {
-		n.takeEvent(ev)
+	for _, events := range n.local.take() {
+		n.begin()
+		for i := range events {
+			n.takeEvent(&events[i])
+		}
+		n.finish()
 	}
 }
 
-func (n *Node) takeEvent(ev localEvent) {
-	now := time.Now()
-	e := Event{Kind: ev.kind, ID: ev.id, Proto: ev.proto, IfName: ev.ifName}
+// takeEvent takes a change into the step.
+func (n *Node) takeEvent(ev *localEvent) {
+	now := n.stepped
+	e := Event{Kind: ev.kind, ID: ev.id, Proto: ev.proto}
 	switch ev.kind {
 	case EventInsert:
-		if !n.cfg.Store.Get(now, ev.id, &n.scratch) {
-			break // it is gone again; its packet may wait to be released
+		// It may be gone again. The session looks for it when it writes its message.
+		buried := n.converger != nil && n.converger.buried(ev.id)
+		if (buried || n.watched.Load()) && n.cfg.Store.Get(now, ev.id, &n.scratch) {
+			e.State = &n.scratch
+			if buried {
+				n.converger.Inserted(ev.id)
+			}
+			n.observe(ChangeInsert, true, &n.scratch)
 		}
-		e.State = &n.scratch
-		if n.converger != nil {
-			n.converger.Inserted(ev.id)
-		}
-		n.observe(ChangeInsert, true, &n.scratch)
 	case EventUpdate:
 		if n.watched.Load() && n.cfg.Store.Get(now, ev.id, &n.scratch) {
 			n.observe(ChangeUpdate, true, &n.scratch)
@@ -160,11 +183,12 @@ func (n *Node) takeEvent(ev localEvent) {
 		}
 		n.removed(now, ev.id, true, ev.expired)
 	case EventClear:
-		if n.converger != nil && ev.ifName == (Name{}) {
+		e.IfName = n.local.nextClear()
+		if n.converger != nil && e.IfName == (Name{}) {
 			n.converger.Cleared(now)
 		}
 	}
-	n.step(e)
+	n.take(&e)
 }
 
 // removed takes note of the end of a state. One that has merely expired may live on
@@ -181,7 +205,7 @@ func (n *Node) removed(now time.Time, id StateID, local, expired bool) {
 // changed takes note of what a peer has done.
 func (n *Node) changed(c Change) {
 	if c.Op == ChangeDelete {
-		n.removed(time.Now(), c.State.StateID, false, false)
+		n.removed(n.stepped, c.State.StateID, false, false)
 		return
 	}
 	if c.Op == ChangeInsert && n.converger != nil {
@@ -209,15 +233,42 @@ func (n *Node) expire() {
 			break
 		}
 	}
-	for _, id := range n.expired {
-		n.takeEvent(localEvent{kind: EventDelete, id: id, expired: true})
+	for ids := range slices.Chunk(n.expired, localBlock) {
+		n.begin()
+		for _, id := range ids {
+			n.takeEvent(&localEvent{kind: EventDelete, id: id, expired: true})
+		}
+		n.finish()
 	}
 }
 
 // step feeds an event to the session and does what comes of it.
 func (n *Node) step(ev Event) {
+	n.begin()
+	n.take(&ev)
+	n.finish()
+}
+
+// begin begins a step of the session, for as many events as there are at once.
+func (n *Node) begin() {
 	n.stepped = time.Now()
-	out := n.session.Step(n.stepped, ev)
+	n.session.begin(n.stepped)
+}
+
+// take feeds an event to the session. Its frames are sent with those of others.
+func (n *Node) take(ev *Event) {
+	n.session.take(ev)
+	if n.converger != nil {
+		n.converger.Hold(!n.session.Synced() || n.session.Answering())
+	}
+	if len(n.session.frames) >= sendFrames {
+		n.send(n.session.drain())
+	}
+}
+
+// finish ends a step and does what comes of it.
+func (n *Node) finish() {
+	out := n.session.end()
 	n.send(out.Frames)
 	n.demote(out.Demotion, out.DemotionReason)
 	if n.cfg.Release != nil {
@@ -226,9 +277,6 @@ func (n *Node) step(ev Event) {
 		}
 	}
 	n.sessionAt = out.Deadline
-	if n.converger != nil {
-		n.converger.Hold(!n.session.Synced() || n.session.Answering())
-	}
 	n.arm()
 }
 
@@ -303,19 +351,29 @@ func (n *Node) demote(d int, cause string) {
 // demoteCause is the name of the contribution to a demotion counter.
 const demoteCause = "pfsync bulk"
 
-// A deadline is a timer that is set by the time.
-type deadline struct{ *time.Timer }
+// A deadline is a timer that is set by the time. Setting it to what it is costs nothing.
+type deadline struct {
+	*time.Timer
+	at time.Time // zero: not set
+}
 
 func newDeadline() deadline {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return deadline{t}
+	return deadline{Timer: t}
 }
 
-func (d deadline) set(at time.Time) {
-	if at.IsZero() {
-		d.Stop()
+func (d *deadline) set(at time.Time) {
+	switch {
+	case at.Equal(d.at):
 		return
+	case at.IsZero():
+		d.Stop()
+	default:
+		d.Reset(time.Until(at))
 	}
-	d.Reset(time.Until(at))
+	d.at = at
 }
+
+// came takes note that the time has come, and was received from C.
+func (d *deadline) came() { d.at = time.Time{} }

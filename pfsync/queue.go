@@ -138,7 +138,7 @@ func (s *Session) flush(sl *slice, tail func(*Writer) bool) {
 				s.write(e)
 			}
 			if e.queue == qDelC {
-				s.entries.untouch(e)
+				s.touched.forget(e.id)
 			}
 			e.queue, e.prev, e.next = qNone, nil, nil
 			s.entries.settle(e)

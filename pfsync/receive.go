@@ -104,8 +104,10 @@ func (s *Session) cleared(id StateID) {
 		if s.habits.deferLocal {
 			s.undefer(e, true)
 		}
-		s.forget(e)
+		s.dequeue(e)
+		s.entries.settle(e)
 	}
+	s.touched.forget(id)
 	if s.cfg.Watch != nil {
 		s.watch(ChangeDelete, &State{StateID: id})
 	}
@@ -212,15 +214,18 @@ func (s *Session) update(whole bool) bool {
 	if !found {
 		return false
 	}
-	e := s.entries.get(s.change.StateID)
-	s.entries.touch(e, s.clock)
-	s.undefer(e, s.habits.deferLocal)
+	id := s.change.StateID
+	s.touched.add(id, s.clock)
+	if e := s.entries.find(id); e != nil {
+		s.undefer(e, s.habits.deferLocal)
+		s.entries.settle(e)
+	}
 	if s.result.taken {
 		s.watch(ChangeUpdate, &s.out)
 	}
 	if s.result.stale {
 		s.stats.Stale++
-		s.updated(e.id, 0) // what we have is better, and goes out at once
+		s.updated(id, 0) // what we have is better, and goes out at once
 		if s.habits.pushAll {
 			s.pushAll()
 		}

@@ -2,6 +2,7 @@ package pfsync
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -37,28 +38,43 @@ const (
 	sentIDs    = 1 << 16
 )
 
-// A sent remembers which states the last frames were about.
+// A sent remembers which states the last frames were about, sentIDs of them at most.
 type sent struct {
 	next   uint64             // number of the next frame
 	frames [sentFrames]uint64 // by number: where its states begin in ids
 	total  uint64             // states in all frames so far
-	ids    []StateID          // ring
+	ids    []StateID          // ring, a power of two, as large as it had to be so far
 }
 
 // add remembers that the next frame is about ids, and returns its number.
 func (s *sent) add(ids []StateID) uint64 {
-	if s.ids == nil {
-		s.ids = make([]StateID, sentIDs)
-		s.next = 1
-	}
 	n := s.next
 	s.frames[n%sentFrames] = s.total
+	first := uint64(0) // state of a frame that is known
+	if n >= sentFrames {
+		first = s.frames[(n+1)%sentFrames]
+	}
+	s.grow(min(s.total-first+uint64(len(ids)), sentIDs))
 	for _, id := range ids {
-		s.ids[s.total%sentIDs] = id
+		s.ids[s.total%uint64(len(s.ids))] = id
 		s.total++
 	}
 	s.next++
 	return n
+}
+
+// grow makes room for n states in all.
+func (s *sent) grow(n uint64) {
+	old := s.ids
+	was := uint64(len(old))
+	if n <= was {
+		return
+	}
+	size := max(64, uint64(1)<<bits.Len64(n-1))
+	s.ids = make([]StateID, size)
+	for i := s.total - min(s.total, was); i < s.total; i++ {
+		s.ids[i%size] = old[i%was]
+	}
 }
 
 // about appends the states of frame n, and reports whether they are still known.
@@ -70,11 +86,11 @@ func (s *sent) about(n uint64, ids []StateID) ([]StateID, bool) {
 	if n+1 < s.next {
 		to = s.frames[(n+1)%sentFrames]
 	}
-	if s.total-from > sentIDs {
+	if s.total-from > uint64(len(s.ids)) {
 		return ids, false
 	}
 	for ; from < to; from++ {
-		ids = append(ids, s.ids[from%sentIDs])
+		ids = append(ids, s.ids[from%uint64(len(s.ids))])
 	}
 	return ids, true
 }

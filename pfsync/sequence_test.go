@@ -151,3 +151,21 @@ func TestGraveyardIsBounded(t *testing.T) {
 		t.Errorf("%d graves (%d), want 1: the others are too old", len(g.graves), g.n)
 	}
 }
+
+// TestSentIsAsLargeAsNeeded: what is known takes no more memory than four times as many
+// states.
+func TestSentIsAsLargeAsNeeded(t *testing.T) {
+	s := sent{next: 1}
+	for _, per := range []int{0, 1, 5, 2, 16, 100} {
+		known := min(per*sentFrames, sentIDs)
+		for i := range 3 * sentFrames {
+			s.add(make([]StateID, per))
+			if per == 5 && i == 100 && len(s.ids) > 4*sentFrames {
+				t.Errorf("room for %d states at once", len(s.ids))
+			}
+		}
+		if n := len(s.ids); n > max(4*known, 64) || per > 0 && n < known {
+			t.Errorf("room for %d states at %d a frame", n, per)
+		}
+	}
+}

@@ -56,6 +56,7 @@ type Session struct {
 	link link
 
 	entries table
+	touched touched
 	slices  []slice
 	kick    bool // slices that are pushed are to be flushed in this step
 	defers  []deferral
@@ -122,6 +123,7 @@ func NewSession(c Config, store Store) (*Session, error) {
 		s.slices[i].size = s.base
 	}
 	s.entries.reset()
+	s.touched.reset()
 	s.merging, s.clearing = s.merge, s.cleared
 	s.replace = func(id StateID) { s.replaced = append(s.replaced, id) }
 	return s, nil
@@ -140,7 +142,20 @@ func (s *Session) Answering() bool { return s.ans.running }
 // are due run first, whatever the event is.
 func (s *Session) Step(now time.Time, ev Event) Output {
 	s.begin(now)
+	s.take(&ev)
+	return s.end()
+}
+
+// begin starts a step with the timers that are due. Then come take and end; a step of a
+// [Node] may take many events, which have all happened now, and drain meanwhile.
+func (s *Session) begin(now time.Time) {
+	s.frames, s.release, s.drop = s.frames[:0], s.release[:0], s.drop[:0]
+	s.setClock(now)
 	s.timers()
+}
+
+// take does what comes of an event. It keeps nothing of ev.
+func (s *Session) take(ev *Event) {
 	switch ev.Kind {
 	case EventTimer: // see above
 	case EventUp:
@@ -173,7 +188,19 @@ func (s *Session) Step(now time.Time, ev Event) Output {
 		s.resend(ev.ID)
 	}
 	s.flushPushed()
-	s.entries.sweep(s.clock - touchedFor)
+	s.touched.sweep(s.clock - touchedFor)
+}
+
+// drain returns the frames so far, and forgets them. They are valid until the next
+// call of take.
+func (s *Session) drain() [][]byte {
+	frames := s.frames
+	s.frames = s.frames[:0]
+	return frames
+}
+
+// end says what is to be done after a step.
+func (s *Session) end() Output {
 	return Output{
 		Frames:         s.frames,
 		Deadline:       s.deadline(),
@@ -184,8 +211,8 @@ func (s *Session) Step(now time.Time, ev Event) Output {
 	}
 }
 
-// begin starts a step.
-func (s *Session) begin(now time.Time) {
+// setClock makes now the time of this step.
+func (s *Session) setClock(now time.Time) {
 	if s.epoch.IsZero() {
 		s.epoch = now.Add(-1)
 	}
@@ -195,7 +222,6 @@ func (s *Session) begin(now time.Time) {
 	} else {
 		s.epoch = now.Add(-s.clock) // the caller's clock was set back: go on from here
 	}
-	s.frames, s.release, s.drop = s.frames[:0], s.release[:0], s.drop[:0]
 }
 
 // due reports whether a timer has come; zero is one that is not armed.
@@ -259,6 +285,7 @@ func (s *Session) goDown() {
 	}
 	s.kick = false
 	s.entries.reset()
+	s.touched.reset()
 	s.req = requester{reason: "pfsync down"}
 	s.ans = responder{buf: s.ans.buf}
 }

@@ -1,46 +1,66 @@
 package pfsync
 
-import "time"
+import "hash/maphash"
 
-// An entry is what the session remembers of a state: it is queued, or was touched
-// by a peer within the last two seconds, or its first packet is deferred.
+// An entry is what waits about a state: a message, its first packet, or both.
 type entry struct {
 	id       StateID
 	queue    queue
-	updates  uint8         // since it was queued
-	deferred bool          // see deferral
-	touched  time.Duration // when a peer has updated it, 0: not lately
+	updates  uint8 // since it was queued
+	deferred bool  // see deferral
 
-	prev, next   *entry // in its queue
-	older, newer *entry // of those that were touched
+	prev, next *entry // in its queue
+	chain      *entry // of those in the same place of the table
 }
 
-// A table has the entries.
+// A table has the entries. They are few, as a frame that is full is sent, and most
+// of them do not last: it is made for coming and going.
 type table struct {
-	byID           map[StateID]*entry
-	free           *entry // linked by next
-	peak           int    // largest number of entries since reset
-	oldest, newest *entry // of those that were touched
+	key    mixer
+	places []*entry // by hash, a power of two
+	n      int
+	free   *entry // linked by next
+	peak   int    // largest number of entries since reset
 }
 
 // A table that empties gives its memory back if it was larger than keepEntries. It
-// grows by blockEntries, and at most maxSweep of them are forgotten in one step, which
-// is more than a packet can add.
+// grows by blockEntries.
 const (
-	keepEntries  = 1 << 16
+	keepEntries  = 1 << 12
 	blockEntries = 64
-	maxSweep     = 1 << 11
 )
 
-func (t *table) reset() { *t = table{byID: make(map[StateID]*entry)} }
+func (t *table) reset() { *t = table{key: randomMixer(), places: make([]*entry, blockEntries)} }
+
+// randomMixer is a beginning of hashes that no peer knows.
+func randomMixer() mixer { return mixer(maphash.Bytes(maphash.MakeSeed(), nil)) }
+
+// place is where an identity belongs among n, a power of two.
+func (h mixer) place(id StateID, n int) int {
+	return int(h.word(id.ID).word(uint64(id.CreatorID))) & (n - 1)
+}
+
+func (t *table) place(id StateID) **entry { return &t.places[t.key.place(id, len(t.places))] }
 
 // find is the entry of a state, nil if there is none.
-func (t *table) find(id StateID) *entry { return t.byID[id] }
+func (t *table) find(id StateID) *entry {
+	if t.n == 0 {
+		return nil
+	}
+	e := *t.place(id)
+	for e != nil && e.id != id {
+		e = e.chain
+	}
+	return e
+}
 
 // get is the entry of a state, made if there is none.
 func (t *table) get(id StateID) *entry {
-	if e := t.byID[id]; e != nil {
+	if e := t.find(id); e != nil {
 		return e
+	}
+	if t.n == len(t.places) {
+		t.grow()
 	}
 	if t.free == nil {
 		block := make([]entry, blockEntries)
@@ -51,66 +71,41 @@ func (t *table) get(id StateID) *entry {
 	e := t.free
 	t.free = e.next
 	*e = entry{id: id}
-	t.byID[id] = e
-	t.peak = max(t.peak, len(t.byID))
+	t.put(e)
+	t.n++
+	t.peak = max(t.peak, t.n)
 	return e
 }
 
-// settle forgets e if there is nothing to remember.
-func (t *table) settle(e *entry) {
-	if e.queue != qNone || e.touched != 0 || e.deferred {
-		return
-	}
-	delete(t.byID, e.id)
-	e.next, t.free = t.free, e
-	if len(t.byID) == 0 && t.peak > keepEntries {
-		t.reset()
-	}
+func (t *table) put(e *entry) {
+	p := t.place(e.id)
+	e.chain, *p = *p, e
 }
 
-// touch notes that a peer has updated e.
-func (t *table) touch(e *entry, now time.Duration) {
-	t.unlink(e)
-	e.touched, e.older = now, t.newest
-	if t.newest != nil {
-		t.newest.newer = e
-	} else {
-		t.oldest = e
-	}
-	t.newest = e
-}
-
-// untouch takes that back.
-func (t *table) untouch(e *entry) {
-	t.unlink(e)
-	e.touched = 0
-}
-
-func (t *table) unlink(e *entry) {
-	if e.touched == 0 {
-		return
-	}
-	if e.older != nil {
-		e.older.newer = e.newer
-	} else {
-		t.oldest = e.newer
-	}
-	if e.newer != nil {
-		e.newer.older = e.older
-	} else {
-		t.newest = e.older
-	}
-	e.older, e.newer = nil, nil
-}
-
-// sweep forgets who was touched before then.
-func (t *table) sweep(before time.Duration) {
-	for range maxSweep {
-		e := t.oldest
-		if e == nil || e.touched > before {
-			return
+func (t *table) grow() {
+	old := t.places
+	t.places = make([]*entry, 2*len(old))
+	for _, e := range old {
+		for e != nil {
+			next := e.chain
+			t.put(e)
+			e = next
 		}
-		t.untouch(e)
-		t.settle(e)
+	}
+}
+
+// settle forgets e if nothing waits.
+func (t *table) settle(e *entry) {
+	if e.queue != qNone || e.deferred {
+		return
+	}
+	p := t.place(e.id)
+	for *p != e {
+		p = &(*p).chain
+	}
+	*p = e.chain
+	e.next, t.free = t.free, e
+	if t.n--; t.n == 0 && t.peak > keepEntries {
+		t.reset()
 	}
 }

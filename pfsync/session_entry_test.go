@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // TestEntries plays random events and looks after each of them whether what the
@@ -30,8 +31,9 @@ func TestEntries(t *testing.T) {
 			checkEntries(t, s, seed)
 		}
 		s.Step(now, Event{Kind: EventDown})
-		if len(s.entries.byID) != 0 || len(s.defers) != 0 || !s.deadline().IsZero() {
-			t.Errorf("seed %d: %d entries, %d deferrals, deadline %v after down", seed, len(s.entries.byID), len(s.defers), s.deadline())
+		if s.entries.n != 0 || s.touched.n != 0 || len(s.defers) != 0 || !s.deadline().IsZero() {
+			t.Errorf("seed %d: %d entries, %d touches, %d deferrals, deadline %v after down",
+				seed, s.entries.n, s.touched.n, len(s.defers), s.deadline())
 		}
 	}
 }
@@ -101,7 +103,19 @@ func checkEntries(t *testing.T, s *Session, seed uint64) {
 		t.Helper()
 		t.Fatalf("seed %d: "+format, append([]any{seed}, args...)...)
 	}
-	queued, deferred, touched := 0, 0, 0
+	byID := make(map[StateID]*entry)
+	for i, e := range s.entries.places {
+		for ; e != nil; e = e.chain {
+			if s.entries.key.place(e.id, len(s.entries.places)) != i || byID[e.id] != nil {
+				fail("an entry in a wrong place, or twice: %+v", e)
+			}
+			byID[e.id] = e
+		}
+	}
+	if len(byID) != s.entries.n {
+		fail("%d entries are said to be %d", len(byID), s.entries.n)
+	}
+	queued, deferred := 0, 0
 	for i := range s.slices {
 		sl := &s.slices[i]
 		size := s.base
@@ -115,7 +129,7 @@ func checkEntries(t *testing.T, s *Session, seed uint64) {
 			}
 			var prev *entry
 			for e := l.head; e != nil; e = e.next {
-				if e.queue != queue(q) || e.prev != prev || s.slice(e.id) != sl || s.entries.byID[e.id] != e {
+				if e.queue != queue(q) || e.prev != prev || s.slice(e.id) != sl || byID[e.id] != e {
 					fail("a wrong entry in queue %d: %+v", q, e)
 				}
 				prev = e
@@ -136,47 +150,66 @@ func checkEntries(t *testing.T, s *Session, seed uint64) {
 			fail("what waits has no timer")
 		}
 	}
-	var older *entry
-	for e := s.entries.oldest; e != nil; e = e.newer {
-		if e.older != older || e.touched == 0 || older != nil && older.touched > e.touched || s.entries.byID[e.id] != e {
-			fail("a wrong entry among those that were touched: %+v", e)
-		}
-		older = e
-		touched++
-	}
-	if s.entries.newest != older {
-		fail("those that were touched end elsewhere")
-	}
-	for id, e := range s.entries.byID {
-		if e.id != id || e.queue == qNone && e.touched == 0 && !e.deferred {
-			fail("an entry with nothing to remember: %+v", e)
+	for id, e := range byID {
+		if e.id != id || e.queue == qNone && !e.deferred {
+			fail("an entry that nothing waits for: %+v", e)
 		}
 		if e.queue != qNone {
 			queued--
-		}
-		if e.touched != 0 {
-			touched--
 		}
 		if e.deferred {
 			deferred++
 		}
 	}
-	if queued != 0 || touched != 0 || deferred != len(s.defers) {
-		fail("%d queued, %d touched, %d deferred too many", queued, touched, deferred-len(s.defers))
+	if queued != 0 || deferred != len(s.defers) {
+		fail("%d queued, %d deferred too many", queued, deferred-len(s.defers))
 	}
 	seen := make(map[*entry]bool)
 	for e := s.entries.free; e != nil; e = e.next {
-		if seen[e] || s.entries.byID[e.id] == e {
+		if seen[e] || byID[e.id] == e {
 			fail("a free entry is in use: %+v", e)
 		}
 		seen[e] = true
 	}
+	checkTouched(t, &s.touched)
 }
 
-// TestEntriesForget: the memory follows the activity, and goes when that was large.
-func TestEntriesForget(t *testing.T) {
-	const n = keepEntries + 1000
-	store, _ := NewMemory(MemoryConfig{Limit: n})
+func checkTouched(t *testing.T, x *touched) {
+	t.Helper()
+	n := 0
+	var older uint32
+	var last time.Duration
+	for i := x.oldest; i != 0; i = x.touch(i).newer {
+		e := x.touch(i)
+		if e.older != older || e.at == 0 || e.at < last || x.find(e.stateID()) != i {
+			t.Fatalf("a wrong touch, %d: %+v", i, e)
+		}
+		older, last = i, e.at
+		n++
+	}
+	if x.newest != older || n != x.n {
+		t.Fatalf("%d touches, of which %d is the newest; want %d, of which it is %d", n, older, x.n, x.newest)
+	}
+	placed := 0
+	for _, i := range x.places {
+		for ; i != 0; i = x.touch(i).chain {
+			placed++
+		}
+	}
+	free := 0
+	for i := x.free; i != 0; i = x.touch(i).chain {
+		free++
+	}
+	if placed != n || n+free != int(x.made) || int(x.made) > touchBlock*len(x.blocks) {
+		t.Fatalf("%d touches, %d in places, %d free, %d ever made", n, placed, free, x.made)
+	}
+}
+
+// TestTouchedForget: the memory follows the activity, and goes with it even if some of
+// that goes on.
+func TestTouchedForget(t *testing.T) {
+	const n, more = 70_000, 100
+	store, _ := NewMemory(MemoryConfig{Limit: n + more})
 	s, err := NewSession(Config{HostID: 1}, store)
 	if err != nil {
 		t.Fatal(err)
@@ -184,30 +217,76 @@ func TestEntriesForget(t *testing.T) {
 	now := time.Unix(1700000000, 0)
 	s.Step(now, Event{Kind: EventUp})
 	w := NewWriter(OpenBSD, 0, 9000)
-	for i := 0; i < n; {
-		w.Reset(nil)
-		for ; i < n; i++ {
-			st := State{StateID: StateID{ID: uint64(i), CreatorID: 2}, AF: AFInet, Timeout: TCPEstab}
-			st.Wire.Addr[0] = Addr{10, uint8(i >> 16), uint8(i >> 8), uint8(i)}
-			if st.Stack = st.Wire; !w.Ins(&st) {
-				break
+	insert := func(from, to int) {
+		for i := from; i < to; {
+			w.Reset(nil)
+			for ; i < to; i++ {
+				st := State{StateID: StateID{ID: uint64(i), CreatorID: 2}, AF: AFInet, Timeout: TCPEstab}
+				st.Wire.Addr[0] = Addr{10, uint8(i >> 16), uint8(i >> 8), uint8(i)}
+				if st.Stack = st.Wire; !w.Ins(&st) {
+					break
+				}
 			}
+			s.Step(now, Event{Kind: EventPacket, Packet: Packet{Data: w.Bytes(), TTL: 255}})
 		}
-		s.Step(now, Event{Kind: EventPacket, Packet: Packet{Data: w.Bytes(), TTL: 255}})
 	}
-	if got := len(s.entries.byID); got != n {
-		t.Fatalf("%d entries after %d inserts", got, n)
+	insert(0, n)
+	x := &s.touched
+	if x.n != n {
+		t.Fatalf("%d touches after %d inserts", x.n, n)
 	}
-	now = now.Add(touchedFor)
+	// 100 000 connections are 200 000 of them.
+	if octets := uintptr(len(x.blocks)*touchBlock)*unsafe.Sizeof(touch{}) + uintptr(4*len(x.places)); octets > n*40 {
+		t.Errorf("%d octets for %d touches", octets, n)
+	}
+	now = now.Add(touchedFor / 2)
+	insert(n, n+more)
+	now = now.Add(touchedFor / 2)
 	steps := 0
-	for ; len(s.entries.byID) > 0 && steps < n; steps++ {
-		before := len(s.entries.byID)
+	for ; x.n > more && steps < n; steps++ {
+		before := x.n
 		s.Step(now, Event{Kind: EventTimer})
-		if forgot := before - len(s.entries.byID); forgot == 0 || forgot > maxSweep {
-			t.Fatalf("%d entries were forgotten in one step", forgot)
+		if forgot := before - x.n; forgot == 0 || forgot > maxSweep {
+			t.Fatalf("%d touches were forgotten in one step", forgot)
 		}
 	}
-	if s.entries.free != nil || s.entries.peak != 0 {
-		t.Errorf("the memory of %d entries is kept", s.entries.peak)
+	checkTouched(t, x)
+	if x.n != more || len(x.blocks) > touchKeep || len(x.places) > touchBlock*touchKeep {
+		t.Errorf("%d touches are left, want %d, in %d blocks and %d places", x.n, more, len(x.blocks), len(x.places))
+	}
+	for i := n; i < n+more; i++ {
+		if at := x.at(StateID{ID: uint64(i), CreatorID: 2}); s.clock-at != touchedFor/2 {
+			t.Fatalf("a state was touched at %v, and it is %v", at, s.clock)
+		}
+	}
+	now = now.Add(touchedFor / 2)
+	s.Step(now, Event{Kind: EventTimer})
+	if x.n != 0 {
+		t.Errorf("%d touches are left", x.n)
+	}
+}
+
+// TestTableForgets: neither are entries kept when there were many.
+func TestTableForgets(t *testing.T) {
+	var x table
+	x.reset()
+	const n = keepEntries + 1
+	for i := range uint64(n) {
+		x.get(StateID{ID: i, CreatorID: 1})
+	}
+	for i := range uint64(n) {
+		id := StateID{ID: i, CreatorID: 1}
+		if e := x.find(id); e == nil || e != x.get(id) || e.id != id {
+			t.Fatalf("entry %d is %+v", i, e)
+		}
+	}
+	if x.n != n {
+		t.Fatalf("%d entries, want %d", x.n, n)
+	}
+	for i := range uint64(n) {
+		x.settle(x.find(StateID{ID: i, CreatorID: 1}))
+	}
+	if x.n != 0 || x.free != nil || len(x.places) != blockEntries {
+		t.Errorf("%d entries, and %d places are kept", x.n, len(x.places))
 	}
 }

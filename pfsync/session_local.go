@@ -13,13 +13,15 @@ package pfsync
 
 // inserted takes note of a new state (pfsync_insert_state).
 func (s *Session) inserted(id StateID, st *State) {
+	gone := false
 	if st != nil {
 		id = st.StateID
-	} else if s.store.Get(s.now, id, &s.out) {
+	} else if s.cfg.Defer || s.cfg.Filter != nil { // else it is enough to look when its message is written
 		st = &s.out
+		gone = !s.store.Get(s.now, id, st)
 	}
 	hold := false
-	if s.up && st != nil && !s.hidden(st) {
+	if s.up && !gone && (st == nil || !s.hidden(st)) {
 		e := s.entries.get(id)
 		switch {
 		case e.deferred:
@@ -60,7 +62,7 @@ func (s *Session) updated(id StateID, proto uint8) {
 	case qDelC:
 		return
 	}
-	if e.touched != 0 && s.clock-e.touched < touchedFor {
+	if at := s.touched.at(id); at != 0 && s.clock-at < touchedFor {
 		s.push(sl)
 	}
 }
@@ -89,17 +91,12 @@ func (s *Session) deleted(id StateID, st *State) {
 	switch e.queue {
 	case qDelC:
 	case qIns:
-		s.forget(e)
+		s.dequeue(e)
+		s.entries.settle(e)
+		s.touched.forget(id)
 	default:
 		s.requeue(e, qDelC)
 	}
-}
-
-// forget drops what is known of a state that is gone and needs no message.
-func (s *Session) forget(e *entry) {
-	s.dequeue(e)
-	s.entries.untouch(e)
-	s.entries.settle(e)
 }
 
 // asked queues a state to be sent whole (pfsync_update_state_req), and reports

@@ -34,8 +34,8 @@ type Store interface {
 	Insert(now time.Time, st *State, replaced func(StateID)) error
 
 	// Update changes a state: f gets the state as Get would give it, and says
-	// what to keep. f may change Src, Dst and Timeout only and must not call the
-	// Store. Update reports whether there is such a state.
+	// what to keep. f may change Src, Dst, Timeout, Packets and Bytes only and must
+	// not call the Store. Update reports whether there is such a state.
 	Update(now time.Time, id StateID, f func(st *State) Keep) bool
 
 	// Delete removes a state and reports whether there was one.
@@ -69,8 +69,8 @@ type Keep uint8
 
 const (
 	KeepNothing Keep = iota // leave the state as it was
-	KeepPeers               // take Src and Dst; class and time left stay as they are
-	KeepAll                 // take Timeout, too; the state was active just now
+	KeepPeers               // take Src and Dst; class, time left and counters stay as they are
+	KeepAll                 // take Timeout, Packets and Bytes, too; the state was active just now
 )
 
 // DigestBuckets is the number of buckets that a [Digester] sorts states into, by

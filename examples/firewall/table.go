@@ -109,10 +109,11 @@ func (h *host) adoptWhenSynced(y *syncer) {
 
 const (
 	// commitTimeout bounds how long the addresses wait for the states. What peers have
-	// said is in the kernel within milliseconds, unless it was held back: then a
-	// hundred thousand connections take a quarter of a second.
-	commitTimeout     = time.Second
-	commitHoldTimeout = 5 * time.Second
+	// said is in the kernel within milliseconds, or, if it was held back, a quarter of a
+	// second for a hundred thousand connections. Only a machine that is overloaded was
+	// seen to take four seconds. Connections survive the wait, but not packets that come
+	// before their translation.
+	commitTimeout = 5 * time.Second
 
 	// yieldFor is for how long after the addresses are gone the ends of connections
 	// are put down to that.
@@ -137,11 +138,7 @@ func (h *host) addrs(v *vhost) carp.Addrs {
 
 // Acquire implements [carp.Addrs].
 func (a *statefulAddrs) Acquire(ctx context.Context) error {
-	limit := commitTimeout
-	if a.h.settings.states.policy == statesHold {
-		limit = commitHoldTimeout
-	}
-	soon, cancel := context.WithTimeout(ctx, limit)
+	soon, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	if err := a.h.reclaims(soon, a.name); err != nil {
 		a.h.log.Warn("firewall: the addresses come before some of the states", "interface", a.name, "err", err)

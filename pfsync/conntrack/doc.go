@@ -29,13 +29,18 @@
 // What a pf peer is told of TCP was found by experiments with kernels of OpenBSD and
 // FreeBSD 12: both sides CLOSED, with a window scale, which pf takes for "learn from
 // the next packets". Our own kind reads from the time-out class how far the connection
-// is. FIN_WAIT and CLOSE_WAIT are one to it, and windows, marks, zones, helpers and
-// counters are not told.
+// is. FIN_WAIT and CLOSE_WAIT are one to it, and windows, marks, zones and helpers are not
+// told.
+//
+// What passes is counted if the sysctl nf_conntrack_acct is on. The counters of a state are
+// as old as the last look at it, which for TCP may be a minute. They are in the messages
+// that have whole states, and cause none. Whoever takes a state in begins at 0, as pf does.
 //
 // How long states live: at the peers for pf's time-outs, 20 s (ICMP) to a day (TCP);
-// in the kernel for its own. Every [TableConfig.Refresh], 15 s, a dump finds what is in
-// use, and what would be gone at the peers before the next dump but one is told again.
-// A standby's kernel entry is renewed before half of its time is over.
+// in the kernel for its own. Every [TableConfig.Refresh], 15 s, a dump finds what of UDP,
+// ICMP and the like is in use, and of TCP if the table is small or traffic has moved, else
+// every fourth time. What would be gone at the peers before the next round but one is told
+// again. A standby's kernel entry is renewed when a quarter of its time is over.
 //
 // # The parts
 //

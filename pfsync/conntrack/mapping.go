@@ -67,9 +67,7 @@ func (m Mapping) Export(e *Entry, now int64, in, out *pfsync.State) error {
 	}
 	*out = *in
 	out.Direction, out.Stack, out.Wire = pfsync.Out, turned(k.middle), k.outWire
-	for dir, c := range e.Counters {
-		in.Packets[dir], in.Bytes[dir] = c.Packets, c.Bytes
-	}
+	e.count(in)
 	out.Packets, out.Bytes = in.Packets, in.Bytes
 	return nil
 }

@@ -75,6 +75,14 @@ func (m Mapping) renew(e *Entry, st *pfsync.State) (news bool) {
 	return news
 }
 
+// count puts into a state what the kernel has counted, if it counts; never less than what
+// is there, as the kernel begins anew with an entry that it is given.
+func (e *Entry) count(st *pfsync.State) {
+	for dir, c := range e.Counters {
+		st.Packets[dir], st.Bytes[dir] = max(st.Packets[dir], c.Packets), max(st.Bytes[dir], c.Bytes)
+	}
+}
+
 // advance takes in what one of the states of e says. Of two, the one that has come
 // further is right.
 func (e *Entry) advance(st *pfsync.State) error {

@@ -86,6 +86,27 @@ func BenchmarkTableInsert(b *testing.B) {
 	}
 }
 
+// BenchmarkIdleRound is a round over 100 000 connections of TCP in which nobody asks the
+// kernel.
+func BenchmarkIdleRound(b *testing.B) {
+	const n = 100_000
+	now, t := time.Now(), newBenchTable(b)
+	for _, e := range many(n, true) {
+		t.changed(now, &e)
+	}
+	t.tell()
+	for range wholeRounds {
+		t.round()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, proto := range t.round() {
+			t.beginDump(proto)
+		}
+		t.keep(now)
+	}
+}
+
 // TestTableMemory holds what a connection takes beside its two states.
 func TestTableMemory(t *testing.T) {
 	const n = 50_000

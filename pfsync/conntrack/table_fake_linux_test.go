@@ -69,13 +69,26 @@ func (m *mirrorTest) wantSaid(when string, want ...string) {
 	}
 }
 
-// dump has the kernel's table be all.
+// dump has the kernel's table be all, and is a round that looks at all of it.
 func (m *mirrorTest) dump(all ...Entry) {
-	m.beginDump()
-	for i := range all {
-		m.dumped(m.now, &all[i])
+	m.lookAtAll(1)
+	m.roundOf(all...)
+}
+
+// roundOf is a round that looks at as much of the kernel's table as the Table wants.
+func (m *mirrorTest) roundOf(all ...Entry) (protos []uint8) {
+	protos = m.round()
+	for _, proto := range protos {
+		m.beginDump(proto)
+		for i := range all {
+			if proto == 0 || all[i].Orig.Proto == proto {
+				m.dumped(m.now, &all[i])
+			}
+		}
+		m.endDump(m.now, true)
 	}
-	m.endDump(m.now, true)
+	m.keep(m.now)
+	return protos
 }
 
 // written is what would be put into the kernel, and taken out.
@@ -356,6 +369,29 @@ func TestBurst(t *testing.T) {
 	m.Expire(m.now, nil)
 	if len(m.gone.m) > 4 || m.gone.most > 4 {
 		t.Errorf("%d ended just now, and room is kept for %d", len(m.gone.m), m.gone.most)
+	}
+}
+
+// TestGhost: a dump that has an entry which is being removed does not bring its connection
+// back, wherever the removal is.
+func TestGhost(t *testing.T) {
+	e := snat4(1000)
+	for name, dump := range map[string]func(m *mirrorTest, remove func()){
+		"removed in its course": func(m *mirrorTest, remove func()) { m.beginDump(0); remove() },
+		"removed before it":     func(m *mirrorTest, remove func()) { remove(); m.beginDump(0) },
+		"being written":         func(m *mirrorTest, remove func()) { remove(); m.take(m.now, new(batch)); m.beginDump(0) },
+	} {
+		m := newMirrorTest(t, TableConfig{})
+		in, out := m.peerSays(&e, nil)
+		m.written()
+		m.dump(e)
+		dump(m, func() { m.Delete(in.StateID); m.Delete(out.StateID) })
+		m.dumped(m.now, &e)
+		m.endDump(m.now, true)
+		m.wantSaid(name, []string(nil)...)
+		m.written()
+		m.dump(e)
+		m.wantSaid(name+", and there again", "insert ours", "insert ours")
 	}
 }
 

@@ -55,7 +55,7 @@ func (t *Table) changed(now time.Time, e *Entry) {
 	if !ok {
 		return
 	}
-	if t.dumping {
+	if len(t.died) > 0 {
 		delete(t.died, t.conns.lookup(&k).hash)
 	}
 	c, _ := t.conns.get(k)
@@ -135,7 +135,12 @@ func (t *Table) announce(now time.Time, k pfsync.Key, c *conn, e *Entry, again b
 		return
 	}
 	c.flags = c.flags&dirty | seen | written
-	c.told, c.class, c.tcp = t.seconds(now), t.in.Timeout, e.TCP.State
+	c.class, c.tcp = t.in.Timeout, e.TCP.State
+	// The peers are told how much of its time is left: as of a time when all of it was.
+	sec, life := t.seconds(now), t.life(c.class)
+	if c.told = sec; t.in.Expire > 0 && t.in.Expire < life {
+		c.told = max(sec+t.in.Expire, life) - life
+	}
 	t.conns.set(k, c)
 	t.stats.Announced++
 }
@@ -160,6 +165,7 @@ func (t *Table) passed(now time.Time, k pfsync.Key, c *conn, e *Entry) {
 		t.memory.Update(now, id, func(st *pfsync.State) pfsync.Keep {
 			foreign = foreign || first && ownNumbers(st)
 			tell = t.mapping.renew(e, st) || tell
+			e.count(st) // which peers are not told for its own sake
 			c.class = st.Timeout
 			return pfsync.KeepAll
 		})
@@ -211,7 +217,7 @@ func (t *Table) reissue(now time.Time, k pfsync.Key, c *conn, e *Entry) {
 }
 
 // destroyed takes in the end of an entry. If it was a packet of somebody else's that
-// was seen last, it is not over: the next dump finds that it is missing here.
+// was seen last, it is not over: the end of the round puts it back.
 func (t *Table) destroyed(now time.Time, e *Entry) {
 	ks, err := t.mapping.keys(e)
 	if err != nil {
@@ -220,9 +226,7 @@ func (t *Table) destroyed(now time.Time, e *Entry) {
 	k := ks.middle
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.dumping {
-		t.died[t.conns.lookup(&k).hash] = struct{}{}
-	}
+	t.hasGone(t.conns.lookup(&k).hash)
 	c, known := t.conns.get(k)
 	if !known || c.shape != 0 && c.shape != t.shape(e) {
 		return

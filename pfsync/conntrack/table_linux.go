@@ -54,9 +54,9 @@ type TableConfig struct {
 	// Sloppy is that of the [Mapping].
 	Sloppy bool
 
-	// Refresh is the time between two dumps of the kernel's table, in which the
-	// connections are found that are still in use. 0 means DefaultRefresh, which is
-	// the most.
+	// Refresh is the time between two looks at the kernel's table, in which the
+	// connections are found that are still in use: those of UDP, ICMP and the like, and
+	// at least every fourth time all. 0 means DefaultRefresh, which is the most.
 	Refresh time.Duration
 
 	// Adopt is how long entries that were there before are kept from the peers, so
@@ -157,15 +157,20 @@ type Table struct {
 	news     []news
 	spare    []news // to be used for news again
 
-	gen     uint8 // of the dump
+	rounds int   // since one that was about everything
+	whole  int   // rounds to come that are
+	gen    uint8 // of the dump
+	proto  uint8 // that it is about; 0: everything
+
 	dumping bool
-	died    map[uint64]struct{} // destroyed since it began, by the hash of conns
+	died    map[uint64]struct{} // what has gone since it began, or was about to: by the hash of conns
 
 	// What waits for the writer. Where a connection was that is over there may be another
 	// one meanwhile: what is not dirty is not meant.
 	dirty   []connRef // to be written, as they are then
 	halves  []connRef // to be written a little later, with the state that is missing
-	deletes []Tuple   // to be removed, by Orig
+	deletes []deletion
+	going   []uint64 // hashes of the deletions that are being written
 	writing bool
 	waiting []chan struct{} // for all that to be done
 
@@ -259,12 +264,13 @@ func newMirror(c TableConfig, start time.Time) (*Table, error) {
 	}
 	t := &Table{
 		cfg: c, mapping: Mapping{Dialect: c.Memory.Dialect, Sloppy: c.Sloppy}, memory: memory, log: c.Logger,
-		start: start.Add(-time.Hour), seed: maphash.MakeSeed(),
-		wake: make(chan struct{}, 1), redump: make(chan struct{}, 1),
+		start: start.Add(-48 * time.Hour), // there are times before the first: see announce
+		seed:  maphash.MakeSeed(),
+		wake:  make(chan struct{}, 1), redump: make(chan struct{}, 1),
 		conns: connTable{seed: maphash.MakeSeed()}, local: make(map[netip.Addr]struct{}),
 		// Later names are greater, on all hosts that have a clock: see Insert.
 		nextID:   uint64(start.Unix()) << 32,
-		adopting: true, open: c.Policy == Inject, due: make([]pfsync.StateID, dueBatch),
+		adopting: true, open: c.Policy == Inject, whole: wholeRounds, due: make([]pfsync.StateID, dueBatch),
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)

@@ -54,6 +54,7 @@ func TestTableMany(t *testing.T) {
 	t.Logf("%d connections that begin at once: %v, CPU with making them %v, %d octets each, %d overruns", n,
 		time.Since(began).Round(time.Millisecond), (cpu() - used).Round(time.Millisecond), (heap()-before)/uint64(n), p.a.table.Stats().Overruns)
 
+	runtime.KeepAlive(entries) // they were there before
 	before, used, began = heap(), cpu(), time.Now()
 	p.b.start()
 	p.await("the second one knows all", func() bool { return p.b.table.Len() == 2*n })
@@ -73,10 +74,19 @@ func TestTableMany(t *testing.T) {
 	}
 
 	used, began = cpu(), time.Now()
-	if err := p.a.table.dump(t.Context()); err != nil {
+	if err := p.a.table.dump(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("a dump of the idle table: %v, CPU %v", time.Since(began).Round(time.Millisecond), (cpu() - used).Round(time.Millisecond))
+	used, began = cpu(), time.Now()
+	if err := p.a.table.dump(t.Context(), ProtoUDP); err != nil {
+		t.Fatal(err)
+	}
+	p.a.table.keep(time.Now())
+	if s := p.a.table.Stats(); s.Ended != 0 || p.a.table.Len() != 2*n {
+		t.Errorf("a look at UDP has ended connections of TCP: %+v", s)
+	}
+	t.Logf("a round that leaves TCP out: %v, CPU %v", time.Since(began).Round(time.Millisecond), (cpu() - used).Round(time.Millisecond))
 
 	used, began = cpu(), time.Now()
 	p.fw1.clear()

@@ -185,7 +185,7 @@ const (
 	tellInterval = time.Second
 )
 
-// watch looks at the whole table, at the start, every now and then, and when events
+// watch looks at the table in rounds: at the start, every now and then, and when events
 // were lost.
 func (t *Table) watch(ctx context.Context) error {
 	refresh := time.NewTicker(t.cfg.Refresh)
@@ -195,14 +195,22 @@ func (t *Table) watch(ctx context.Context) error {
 	adopt := time.NewTimer(t.cfg.Adopt)
 	defer adopt.Stop()
 	for {
-		if err := t.dump(ctx); err != nil {
-			return err
+		if err := t.findAddrs(); err != nil {
+			t.log.Warn("conntrack: own addresses", "err", err)
 		}
+		for _, proto := range t.round() {
+			if err := t.dump(ctx, proto); err != nil {
+				return err
+			}
+		}
+		t.keep(time.Now())
+		t.tell()
 		for again := false; !again; {
 			select {
 			case <-refresh.C:
 				again = true
 			case <-t.redump:
+				t.lookAtAll(wholeRounds)
 				again = true
 			case <-adopt.C:
 				t.Adopted()
@@ -218,12 +226,11 @@ func (t *Table) watch(ctx context.Context) error {
 	}
 }
 
-func (t *Table) dump(ctx context.Context) error {
-	if err := t.findAddrs(); err != nil {
-		t.log.Warn("conntrack: own addresses", "err", err)
-	}
+// dump looks at the entries of an IP protocol; 0 is all.
+func (t *Table) dump(ctx context.Context, proto uint8) error {
+	t.kernel.dumper.SetFilter(Filter{Proto: proto})
 	for range redumps {
-		t.beginDump()
+		t.beginDump(proto)
 		err := t.kernel.dumper.Dump(ctx, func(e *Entry) error {
 			if t.dumped(time.Now(), e) >= tellAt {
 				t.tell()

@@ -190,7 +190,9 @@ func (t *Table) unlink(k pfsync.Key, c *conn, st *pfsync.State) {
 		t.conns.set(k, c)
 		return
 	case err == nil && c.has(written|dirty):
-		t.deletes = append(t.deletes, orig)
+		hash := t.conns.lookup(&k).hash
+		t.deletes = append(t.deletes, deletion{orig, hash})
+		t.hasGone(hash)
 		t.writeSoon()
 	}
 	delete(t.orphans.m, k)

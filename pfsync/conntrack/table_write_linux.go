@@ -62,6 +62,12 @@ func (t *Table) tidy() {
 // idle reports whether nothing waits to be written.
 func (t *Table) idle() bool { return len(t.dirty)+len(t.deletes) == 0 && !t.writing }
 
+// A deletion is an entry that is to be removed.
+type deletion struct {
+	orig Tuple
+	hash uint64 // of the connection in Table.conns
+}
+
 // A batch is what is written at once: first what goes, then what comes.
 type batch struct {
 	deletes []Tuple
@@ -76,7 +82,11 @@ func (t *Table) take(now time.Time, b *batch) bool {
 	defer t.mu.Unlock()
 	b.entries, b.known = b.entries[:0], b.known[:0]
 	n := min(len(t.deletes), maxBatch)
-	b.deletes = append(b.deletes[:0], t.deletes[:n]...)
+	b.deletes, t.going = b.deletes[:0], t.going[:0]
+	for i := range t.deletes[:n] {
+		b.deletes = append(b.deletes, t.deletes[i].orig)
+		t.going = append(t.going, t.deletes[i].hash)
+	}
 	if t.deletes = t.deletes[n:]; len(t.deletes) == 0 {
 		t.deletes = nil
 	}
@@ -122,6 +132,13 @@ func (t *Table) take(now time.Time, b *batch) bool {
 }
 
 // entry makes what is to be in the kernel of a connection, if it can be there.
+//
+// It is to live there for as long as the state does, also where the kernel's own time-outs
+// are shorter: UDP without an answer gets 60 s of pf and 30 s of nf_conntrack_udp_timeout.
+// Packets show at the end of a round only, and then peers are told if a quarter of the life
+// is over: one with a packet every 25 s is told of every 30 s. A standby that gave it
+// 30 s would lose it every now and then, and one that is idle would be lost for good with
+// its master. The first packet that passes here gives it this kernel's own time.
 func (t *Table) entry(now time.Time, c *conn, e *Entry) bool {
 	in, out := &t.in, &t.out
 	if !t.memory.Get(now, c.ids[0], in) {
@@ -143,8 +160,8 @@ func (t *Table) entry(now time.Time, c *conn, e *Entry) bool {
 	return e.Timeout > 0
 }
 
-// failed takes note that an entry could not be written. The next dump shows that it is
-// missing, and it is tried again.
+// failed takes note that an entry could not be written. It is tried again at the end of each
+// round, until a dump shows that it is there all the same.
 func (t *Table) failed(op Op, e *Entry, err error) {
 	t.log.Debug("conntrack: not written", "op", op, "entry", e.String(), "err", err)
 	ks, kerr := t.mapping.keys(e)
