@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const defaultEventBuffer = 8 << 20
+const defaultEventBuffer = 16 << 20
 
 // An EventKind says what an [Event] is about.
 type EventKind uint8
@@ -46,7 +46,7 @@ type Event struct {
 // ListenConfig is for [Listen].
 type ListenConfig struct {
 	// ReadBuffer is how many octets of events the kernel keeps for us; an event
-	// takes about 1 KiB of it. The default is 8 MiB, and the kernel doubles it.
+	// takes about 1 KiB of it. The default is 16 MiB, and the kernel doubles it.
 	ReadBuffer int
 
 	// Ignore are the [Writer.PortID] of the writers whose changes are not

@@ -108,12 +108,16 @@ func (t *Table) Run(ctx context.Context) error {
 // listen takes in events.
 func (t *Table) listen(ctx context.Context) error {
 	for {
+		var now time.Time // of all that are there at once
 		err := t.kernel.listener.Read(func(ev *Event) {
+			if now.IsZero() {
+				now = time.Now()
+			}
 			switch ev.Kind {
 			case New, Update:
-				t.changed(time.Now(), &ev.Entry)
+				t.changed(now, &ev.Entry)
 			case Destroy:
-				t.destroyed(time.Now(), &ev.Entry)
+				t.destroyed(now, &ev.Entry)
 			case Overrun:
 				t.mu.Lock()
 				t.stats.Overruns++
