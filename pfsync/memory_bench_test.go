@@ -93,12 +93,12 @@ func TestMemoryFootprint(t *testing.T) {
 		state func(i int) *State
 	}{
 		{"of conntrack", 50000, 100, connState},
-		{"of conntrack", 200000, 90, connState},
+		{"of conntrack", 100000, 90, connState},
 		{"of conntrack, with counters", 50000, 140, counted},
-		{"of pf", 250000, 160, memState},
-		{"of pf, translated", 250000, 160, nat},
-		{"of pf, with everything", 250000, 290, full},
-		{"of nobody", 250000, 400, lone},
+		{"of pf", 100000, 160, memState},
+		{"of pf, translated", 100000, 160, nat},
+		{"of pf, with everything", 100000, 290, full},
+		{"of nobody", 100000, 400, lone},
 	} {
 		before := heap()
 		m := newMemory(t, MemoryConfig{Limit: tc.n})
