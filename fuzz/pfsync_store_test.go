@@ -257,8 +257,16 @@ func (r *storeRun) insert(in *tape) {
 	r.born++
 	r.want[st.StateID] = &modelState{
 		st: *st, birth: r.born, changed: r.now,
-		created: r.now.Add(-time.Duration(st.Creation) * time.Second), active: r.now.Add(left - life),
+		created: r.now.Add(-time.Duration(st.Creation) * time.Second), active: steps(r.now.Add(left - life)),
 	}
+}
+
+// steps are the 20 ms in which a table keeps times. All else that happens here does so
+// on one of them: a time-out need not be whole seconds, and this is where it matters.
+func steps(t time.Time) time.Time {
+	const step = 20 * time.Millisecond
+	d := t.Sub(start)
+	return start.Add(d - (d%step+step)%step)
 }
 
 func (r *storeRun) update(in *tape) {
