@@ -42,6 +42,7 @@ var checklist = []struct {
 }
 
 func TestChecklist(t *testing.T) {
+	t.Parallel()
 	for _, c := range checklist {
 		t.Run(c.name, c.test)
 	}

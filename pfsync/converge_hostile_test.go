@@ -120,6 +120,7 @@ func TestComparisonsPause(t *testing.T) {
 // TestFutileRepairsAreRare has a peer that lacks states, and still lacks them
 // after each repair, as one whose table is full.
 func TestFutileRepairsAreRare(t *testing.T) {
+	t.Parallel()
 	s := newSceptic(t, false)
 	s.fill(30_000)
 	s.now = s.now.Add(time.Minute)

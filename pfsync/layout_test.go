@@ -49,6 +49,7 @@ func compareWithLayout(t *testing.T, i int, wire []byte) {
 // TestLayoutStates is V1 for states: each octet of each format, alone and with any
 // value that could mean something, says what the layout says; and so do random states.
 func TestLayoutStates(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i, at := range layouts {
 		if want := layout().OS[at.os].Structs[at.state].Size; at.format.Size() != want {

@@ -148,6 +148,7 @@ func TestExpireBatch(t *testing.T) {
 // TestExpireFair: new states that are due as soon as they come do not keep the
 // others from their end.
 func TestExpireFair(t *testing.T) {
+	t.Parallel()
 	m := newMemory(t, MemoryConfig{Timeouts: Timeouts{UDPSingle: 0}})
 	const n = 2*ExpireBatch + 1000
 	for i := range n {

@@ -9,6 +9,7 @@ import (
 // that there are long runs around the end of the table, and gaps in them; and with
 // tags of all kinds.
 func TestHashIndex(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []struct {
 		first  uint16
 		number uint32

@@ -19,6 +19,7 @@ type modelState struct {
 // often as others have it, so that parts of them are shared; no two have the same keys.
 // In the end nothing is left of any.
 func TestMemoryModel(t *testing.T) {
+	t.Parallel()
 	const ids, kinds = 600, 5
 	r := rand.New(rand.NewPCG(31, 32))
 	kind := make([]State, kinds)
@@ -165,6 +166,7 @@ func checkEmpty(t *testing.T, m *Memory) {
 // TestMemoryTick: at times that are no multiple of a tick what comes out is what went
 // in, and at most a tick older later.
 func TestMemoryTick(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(41, 42))
 	m := newMemory(t, MemoryConfig{Timeouts: Timeouts{UDPFirst: time.Minute}})
 	mustInsert(t, m, memStart, memState(0)) // the epoch

@@ -332,6 +332,7 @@ func TestMemoryClear(t *testing.T) {
 
 // TestMemoryHostileNames lets a peer give each state a name of its own.
 func TestMemoryHostileNames(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		what string
 		set  func(*State, int)

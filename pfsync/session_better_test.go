@@ -245,6 +245,7 @@ func TestBetterRemoved(t *testing.T) {
 
 // TestBetterFloods: what a stranger can make us do is bounded.
 func TestBetterFloods(t *testing.T) {
+	t.Parallel()
 	for _, d := range []pfsync.Dialect{pfsync.OpenBSD, pfsync.FreeBSD15} {
 		const states = 2000
 		r := replay(t, pfsync.Config{Dialect: d, HostID: 1, RequestRate: 500, Bulk: pfsync.BulkConfig{Interval: -1}}, pfsync.MemoryConfig{})

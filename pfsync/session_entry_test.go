@@ -208,6 +208,7 @@ func checkTouched(t *testing.T, x *touched) {
 // TestTouchedForget: the memory follows the activity, and goes with it even if some of
 // that goes on.
 func TestTouchedForget(t *testing.T) {
+	t.Parallel()
 	const n, more = 70_000, 100
 	store, _ := NewMemory(MemoryConfig{Limit: n + more})
 	s, err := NewSession(Config{HostID: 1}, store)
