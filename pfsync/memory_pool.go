@@ -14,10 +14,10 @@ type pool[T comparable] struct {
 	pages atomic.Pointer[[]*poolPage[T]]
 	index []hashIndex // of what is shared, by hash; a power of two of parts
 	seed  maphash.Seed
-	used  uint32 // numbers that were ever in use, 0 among them
-	free  uint32 // the first that is not any more; see poolSlot.holders
-	last  uint32 // the last that was shared, which often is the next
-	n     int    // values
+	used  uint32    // numbers that were ever in use, 0 among them
+	free  uint32    // the first that is not any more; see poolSlot.holders
+	last  [2]uint32 // shared last, and often next: one by what comes in, one by what goes out
+	n     int       // values
 }
 
 // poolPageLen is small since a pool may have few values, and there are many pools.
@@ -80,24 +80,24 @@ func (p *pool[T]) place(v *T) (x *hashIndex, tag uint16) {
 
 // share returns the number of a value that is shared, which now has one holder more.
 func (p *pool[T]) share(v *T) uint32 {
-	if p.last != 0 {
-		if s := p.slot(p.last); s.value == *v {
-			s.holders++
-			return p.last
+	for _, n := range p.last {
+		if n != 0 && p.slot(n).value == *v {
+			p.slot(n).holders++
+			return n
 		}
 	}
 	x, tag := p.place(v)
 	for n, next := x.seek(tag, 0); n != 0; n, next = x.seek(tag, next) {
 		if s := p.slot(n); s.value == *v {
 			s.holders++
-			p.last = n
+			p.last = [2]uint32{n, p.last[0]}
 			return n
 		}
 	}
 	n := p.put(v)
 	p.slot(n).holders = 1
 	x.add(tag, n)
-	p.last = n
+	p.last = [2]uint32{n, p.last[0]}
 	return n
 }
 
@@ -111,8 +111,10 @@ func (p *pool[T]) drop(n uint32) {
 	if s.holders == 1 {
 		x, tag := p.place(&s.value)
 		x.remove(tag, n)
-		if p.last == n {
-			p.last = 0
+		for i := range p.last {
+			if p.last[i] == n {
+				p.last[i] = 0
+			}
 		}
 	}
 	s.holders = p.free

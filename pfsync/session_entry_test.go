@@ -218,30 +218,33 @@ func TestTouchedForget(t *testing.T) {
 	now := time.Unix(1700000000, 0)
 	s.Step(now, Event{Kind: EventUp})
 	w := NewWriter(OpenBSD, 0, 9000)
-	insert := func(from, to int) {
+	tell := func(message func(*State) bool, from, to int) {
 		for i := from; i < to; {
 			w.Reset(nil)
 			for ; i < to; i++ {
 				st := State{StateID: StateID{ID: uint64(i), CreatorID: 2}, AF: AFInet, Timeout: TCPEstab}
 				st.Wire.Addr[0] = Addr{10, uint8(i >> 16), uint8(i >> 8), uint8(i)}
-				if st.Stack = st.Wire; !w.Ins(&st) {
+				if st.Stack = st.Wire; !message(&st) {
 					break
 				}
 			}
 			s.Step(now, Event{Kind: EventPacket, Packet: Packet{Data: w.Bytes(), TTL: 255}})
 		}
 	}
-	insert(0, n)
 	x := &s.touched
-	if x.n != n {
-		t.Fatalf("%d touches after %d inserts", x.n, n)
+	if tell(w.Ins, 0, n); x.n != maxNotes {
+		t.Fatalf("%d touches after %d inserts, want %d", x.n, n, maxNotes)
+	}
+	if tell(w.Upd, 0, n); x.n != n {
+		t.Fatalf("%d touches after %d updates", x.n, n)
 	}
 	// 100 000 connections are 200 000 of them.
 	if octets := uintptr(len(x.blocks)*touchBlock)*unsafe.Sizeof(touch{}) + uintptr(4*len(x.places)); octets > n*40 {
 		t.Errorf("%d octets for %d touches", octets, n)
 	}
 	now = now.Add(touchedFor / 2)
-	insert(n, n+more)
+	tell(w.Ins, n, n+more)
+	tell(w.Upd, n, n+more)
 	now = now.Add(touchedFor / 2)
 	steps := 0
 	for ; x.n > more && steps < n; steps++ {

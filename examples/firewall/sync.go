@@ -84,11 +84,11 @@ func (h *host) openSync(p *ifconfig.PfsyncInterface, m machine, member *demote.M
 	return y, nil
 }
 
-// flushSoon is how long the news of a connection may wait for other news. The kernels
-// wait for a second, and lose the connections of the last one in a crash. There is
-// little to wait for here: the table speaks of a connection when it begins, when it
-// ends, and every few seconds.
-const flushSoon = 50 * time.Millisecond
+// flushSoon is how long the news of a connection may wait for other news, after they have
+// waited in the table for up to 20 ms. The kernels wait for a second, and lose the
+// connections of the last one in a crash. There is little to wait for here: the table
+// speaks of a connection when it begins, when it ends, and every few seconds.
+const flushSoon = 30 * time.Millisecond
 
 // A bulk update goes out at 8000 frames a second, some 40 000 states: not more at once
 // than the input queue of a BSD holds, and fast enough that a hundred thousand

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // SIGTERM, with what package main of examples/firewall has for that if it is told
 // to converge, as conntrackd's FTFW does in its way.
 func ratioNode(env string) error {
-	debug.SetGCPercent(25) // as package main does
+	debug.SetGCPercent(5) // as package main does
 	node, policy, _ := strings.Cut(env, " ")
 	ctx, stop := ossignal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
@@ -68,7 +68,7 @@ func ratioNode(env string) error {
 	}
 	n, err := pfsync.NewNode(pfsync.NodeConfig{
 		Session: pfsync.Config{
-			HostID: id, Flush: 50 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: -1},
+			HostID: id, Flush: 30 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: -1},
 		},
 		Store: table, Transport: port, Peers: []netip.Addr{peer}, Links: port.Links(),
 		Side: side, Converge: pfsync.ConvergeConfig{Peers: []netip.Addr{peer}},

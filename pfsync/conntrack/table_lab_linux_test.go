@@ -89,7 +89,7 @@ func (e *syncEnd) start() {
 	var err error
 	e.node, err = pfsync.NewNode(pfsync.NodeConfig{
 		Session: pfsync.Config{
-			Dialect: e.conf.Memory.Dialect, HostID: e.id, Flush: 50 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: -1},
+			Dialect: e.conf.Memory.Dialect, HostID: e.id, Flush: 30 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: -1},
 		},
 		AnyPeer: true, Store: e.table, Transport: port, Side: side,
 		Converge: pfsync.ConvergeConfig{Peers: []netip.Addr{peer}, Hello: 200 * time.Millisecond},

@@ -105,12 +105,18 @@ func (t *Table) Run(ctx context.Context) error {
 	return err
 }
 
+// gather is the pause behind the events that there were, unless there are plenty.
+// Connections begin one by one, and to be woken for each of them, here and at the peers,
+// costs more than all that is done about it.
+const gather = 20 * time.Millisecond
+
 // listen takes in events.
 func (t *Table) listen(ctx context.Context) error {
 	for {
 		var now time.Time // of all that are there at once
+		events := 0
 		err := t.kernel.listener.Read(func(ev *Event) {
-			if now.IsZero() {
+			if events++; events == 1 {
 				now = time.Now()
 			}
 			switch ev.Kind {
@@ -133,6 +139,8 @@ func (t *Table) listen(ctx context.Context) error {
 			return nil
 		case err != nil:
 			return err
+		case events < maxDatagrams:
+			time.Sleep(gather)
 		}
 	}
 }
