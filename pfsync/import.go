@@ -49,14 +49,15 @@ func (s *Session) insert(f Format) error {
 // notes reports whether a new state is remembered as touched, as the kernels do. Of a
 // table that comes as a whole nothing says that both nodes see packets of it, and
 // a million notes for two seconds cost more than the states themselves. So do those of a
-// burst: the states that come when there are maxNotes wait with their first update, as
-// all others do.
+// burst: the first update of a state that comes when there are maxNotes waits for others,
+// as most do.
 func (s *Session) notes() bool {
 	return s.cfg.KernelExact || s.req.phase != phaseBulk && s.touched.n < maxNotes
 }
 
-// maxNotes is 8000 new states a second, as they are remembered for two: half a megabyte.
-const maxNotes = 1 << 14
+// maxNotes is how many states may be remembered as touched when new ones are added, each
+// for two seconds: a third of a megabyte.
+const maxNotes = 1 << 13
 
 // localise gives st our names of its interfaces, and reports whether there are such.
 func (s *Session) localise(st *State) bool {

@@ -86,7 +86,8 @@ func (x *hashIndex) add(tag uint16, number uint32) {
 	x.place(newHashSlot(tag, number))
 }
 
-// grow makes room for a quarter more, and whatever the allocator adds to that. In the
+// grow makes room for an eighth more, and whatever the allocator adds to that: in larger
+// steps the many parts of a table would all take them at nearly the same time. In the
 // order of tags everything is put behind what was put before.
 func (x *hashIndex) grow() {
 	old := x.slots
@@ -94,7 +95,7 @@ func (x *hashIndex) grow() {
 	for round < len(old) && !old[round].empty() && x.home(old[round].tag) > round {
 		round++
 	}
-	room := slices.Grow([]hashSlot(nil), len(old)+len(old)/4+4)
+	room := slices.Grow([]hashSlot(nil), len(old)+len(old)/8+4)
 	x.slots = room[:cap(room)]
 	end := 0
 	for _, part := range [...][]hashSlot{old[round:], old[:round]} {

@@ -90,15 +90,23 @@ func (p *pool[T]) share(v *T) uint32 {
 	for n, next := x.seek(tag, 0); n != 0; n, next = x.seek(tag, next) {
 		if s := p.slot(n); s.value == *v {
 			s.holders++
-			p.last = [2]uint32{n, p.last[0]}
+			p.shared(n)
 			return n
 		}
 	}
 	n := p.put(v)
 	p.slot(n).holders = 1
 	x.add(tag, n)
-	p.last = [2]uint32{n, p.last[0]}
+	p.shared(n)
 	return n
+}
+
+// shared remembers a number as the last one.
+func (p *pool[T]) shared(n uint32) {
+	if p.last[0] != 0 {
+		p.last[1] = p.last[0]
+	}
+	p.last[0] = n
 }
 
 // drop is the end of a put or of a share.

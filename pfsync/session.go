@@ -38,7 +38,9 @@ import "time"
 //   - what was removed here on purpose is not taken back from a peer that does not
 //     know it yet, if [Config.Removed] remembers it,
 //   - requests for states, for the whole table, and CLR are answered at bounded
-//     rates, and a bulk request that comes during an answer gets one of its own.
+//     rates, and a bulk request that comes during an answer gets one of its own,
+//   - of new states, those of a bulk update and of a burst are not remembered as
+//     touched: the first update of them waits for others.
 type Session struct {
 	cfg    Config // with defaults
 	store  Store

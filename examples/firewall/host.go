@@ -211,11 +211,14 @@ func (h *host) stop() error {
 // hooksTimeout is what hooks that are left at the end have together.
 const hooksTimeout = 10 * time.Second
 
-// flush has pfsync send what it has collected.
+// flush has pfsync send what it has collected, and what the kernel knew until now.
 func (h *host) flush() {
 	y := h.view().sync
 	if y == nil {
 		return
+	}
+	if h.mirror != nil {
+		h.mirror.gather()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()

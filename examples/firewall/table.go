@@ -23,6 +23,7 @@ type mirror interface {
 	Yield(bool)
 	Adopted()
 	tell(*pfsync.Node) // of what changes here, from now on
+	gather()           // returns when what has changed until now was told
 }
 
 // openTable makes the state table that pfsync keeps the same on all hosts: the

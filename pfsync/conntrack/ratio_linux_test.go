@@ -264,7 +264,7 @@ func (p *ratioPair) measure(c *contestant, l load) (all []figure) {
 		p.start(c, l)
 		mark()
 		began := time.Now()
-		const slices = 1000 // per second: connections come one by one
+		const slices = 1000 // per second: connections come in small numbers, not in bursts
 		for i := range l.seconds * slices {
 			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / slices)))
 			p.kern[0].put(entries[i*rate/slices : (i+1)*rate/slices]...)

@@ -42,8 +42,8 @@ func newDatagrams() *datagrams {
 }
 
 // receive reads the datagrams that are there (EAGAIN if there is none). An error that
-// comes behind some of them is for the next call. It never waits, so Go's scheduler need
-// not know of it.
+// comes behind some of them is for the next call. It waits for nothing, so Go's scheduler
+// need not know of it.
 func (d *datagrams) receive(fd uintptr) error {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&d.msgs)), maxDatagrams, unix.MSG_DONTWAIT, 0, 0)

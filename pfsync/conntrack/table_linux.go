@@ -76,7 +76,7 @@ type TableConfig struct {
 	// Skip leaves out what it returns true for; nil: nothing.
 	Skip func(*Entry) bool
 
-	// ReadBuffer is that of the [ListenConfig].
+	// ReadBuffer is that of the [ListenConfig]. The events of twice [Gather] should fit in.
 	ReadBuffer int
 
 	// Journal is that of [Sysctl.SetJournal]. Without one, the settings that Run
@@ -128,6 +128,8 @@ var _ Sink = (*pfsync.Node)(nil)
 // when the kernel lets it go, and when the peers have last heard of it. Who is right
 // about a connection is who has last seen a packet of it: its end here is told to the
 // peers only if there was traffic here since a peer has spoken of it.
+//
+// What traffic changes is taken in with what else changes within [Gather], and told then.
 //
 // Its methods may be called from any goroutine. Only Commit waits for the kernel.
 type Table struct {
@@ -333,7 +335,8 @@ func (t *Table) Commit(ctx context.Context) error {
 
 // Yield says that this host gives up being master (true), and that it has done so
 // (false). In between the end of a connection is not told to the peers: entries go
-// with the addresses they are about, and must not go at the successor.
+// with the addresses they are about, and must not go at the successor. What the kernel has
+// said of that is heard within [Gather]: false comes later.
 func (t *Table) Yield(on bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

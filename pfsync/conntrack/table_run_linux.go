@@ -105,10 +105,10 @@ func (t *Table) Run(ctx context.Context) error {
 	return err
 }
 
-// gather is the pause behind the events that there were, unless there are plenty.
+// Gather is the pause behind the events that there were, unless there are plenty.
 // Connections begin one by one, and to be woken for each of them, here and at the peers,
 // costs more than all that is done about it.
-const gather = 20 * time.Millisecond
+const Gather = 20 * time.Millisecond
 
 // listen takes in events.
 func (t *Table) listen(ctx context.Context) error {
@@ -140,7 +140,7 @@ func (t *Table) listen(ctx context.Context) error {
 		case err != nil:
 			return err
 		case events < maxDatagrams:
-			time.Sleep(gather)
+			time.Sleep(Gather)
 		}
 	}
 }

@@ -16,9 +16,9 @@ type mmsghdr struct {
 // in between. Everything that msgs point to is in memory that Go keeps, and does not
 // move, as long as msgs do.
 //
-// The call is a raw one, since it never waits: Go's scheduler would prepare for that and
-// wake its monitor, at the price of a tenth of what a node computes when it has little to
-// do at a time.
+// The call is a raw one, since it waits neither for packets nor for room: Go's scheduler
+// would prepare for that and wake its monitor, at the price of a tenth of what a node
+// computes when it has little to do at a time.
 func mmsg(call uintptr, fd int, msgs []mmsghdr) (int, error) {
 	for {
 		n, _, e := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
