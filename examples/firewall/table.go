@@ -23,7 +23,7 @@ type mirror interface {
 	Yield(bool)
 	Adopted()
 	tell(*pfsync.Node) // of what changes here, from now on
-	gather()           // returns when what has changed until now was told
+	gather()           // waits for as long as it takes, as a rule, to be told of what has changed
 }
 
 // openTable makes the state table that pfsync keeps the same on all hosts: the
