@@ -144,14 +144,14 @@ func TestConnTablePause(t *testing.T) {
 func TestConnTableMemory(t *testing.T) {
 	const n = 100_000
 	keys := make([]pfsync.Key, n)
-	for i := range keys {
-		keys[i] = connKey(8 * i)
-	}
-	for name, want := range map[string]uint64{"IPv4": 64, "IPv6": 108} {
-		if name == "IPv6" {
-			for i := range keys {
-				keys[i].AF = pfsync.AFInet6
-			}
+	for _, tt := range []struct {
+		name string
+		af   pfsync.AF
+		want uint64
+	}{{"IPv4", pfsync.AFInet, 64}, {"IPv6", pfsync.AFInet6, 108}} {
+		for i := range keys {
+			keys[i] = connKey(8 * i)
+			keys[i].AF = tt.af
 		}
 		before := heap()
 		x := newConnTable()
@@ -159,9 +159,9 @@ func TestConnTableMemory(t *testing.T) {
 			x.set(keys[i], &conn{told: 1})
 		}
 		got := (heap() - before) / n
-		t.Logf("%s: %d octets for a connection", name, got)
-		if got > want {
-			t.Errorf("%s: want up to %d", name, want)
+		t.Logf("%s: %d octets for a connection", tt.name, got)
+		if got > tt.want {
+			t.Errorf("%s: want up to %d", tt.name, tt.want)
 		}
 		if x.len() != n {
 			t.Errorf("%d connections", x.len())
