@@ -95,7 +95,7 @@ func newListener(s *socket) *Listener {
 
 func (l *Listener) subscribe(ignore []uint32) error {
 	var err error
-	cerr := l.s.rc.Control(func(fd uintptr) {
+	cerr := l.s.conn.Control(func(fd uintptr) {
 		if len(ignore) > 0 {
 			filter := ignoreFilter(ignore)
 			prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
@@ -129,7 +129,7 @@ func ignoreFilter(ports []uint32) []unix.SockFilter {
 
 // SetReadDeadline makes Read, also one that is waiting, fail with
 // [os.ErrDeadlineExceeded] when t has come. The zero time is none.
-func (l *Listener) SetReadDeadline(t time.Time) error { return l.s.file.SetReadDeadline(t) }
+func (l *Listener) SetReadDeadline(t time.Time) error { return l.s.conn.SetReadDeadline(t) }
 
 // Close closes the Listener. A Read that is waiting, or called later, fails with
 // [net.ErrClosed].
@@ -139,7 +139,7 @@ func (l *Listener) Close() error { return l.s.close() }
 // in their order. The event is only fn's during the call. Read is for one
 // goroutine; fn may call Close.
 func (l *Listener) Read(fn func(*Event)) error {
-	if err := l.s.rc.Read(l.fill); errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := l.s.conn.Read(l.fill); errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("conntrack: read: %w", os.ErrDeadlineExceeded)
 	} else if err != nil {
 		return fmt.Errorf("conntrack: read: %w", net.ErrClosed)

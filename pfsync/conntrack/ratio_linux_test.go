@@ -177,6 +177,7 @@ func (p *ratioPair) same(c *contestant) {
 type load struct {
 	n       int   // connections of the burst
 	rates   []int // connections per second
+	bunches []int // in which those come, per second
 	seconds int   // of each rate
 	settle  time.Duration
 	idle    time.Duration
@@ -259,28 +260,31 @@ func (p *ratioPair) measure(c *contestant, l load) (all []figure) {
 
 	best := 0
 	for _, rate := range l.rates {
-		n := rate * l.seconds
-		entries, name := many(n, true), fmt.Sprintf("%d/s", rate)
-		p.start(c, l)
-		mark()
-		began := time.Now()
-		const slices = 1000 // per second: connections come in small numbers, not in bursts
-		for i := range l.seconds * slices {
-			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / slices)))
-			p.kern[0].put(entries[i*rate/slices : (i+1)*rate/slices]...)
+		kept := true
+		for _, bunches := range l.bunches {
+			n := rate * l.seconds
+			entries, name := many(n, true), fmt.Sprintf("%d/s in %d", rate, bunches)
+			p.start(c, l)
+			mark()
+			began := time.Now()
+			for i := range l.seconds * bunches {
+				time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(bunches))))
+				p.kern[0].put(entries[i*rate/bunches : (i+1)*rate/bunches]...)
+			}
+			ended := time.Now()
+			lost := p.arrive(n, p.has)
+			behind := time.Since(ended)
+			spent(name, n)
+			add(name+": behind the writer", "ms", ms(behind))
+			add(name+": missing", "conn", float64(lost))
+			kept = kept && lost == 0 && behind <= 2*time.Second
+			missing += lost
+			p.stop(0)
+			p.stop(1)
 		}
-		ended := time.Now()
-		lost := p.arrive(n, p.has)
-		behind := time.Since(ended)
-		spent(name, n)
-		add(name+": behind the writer", "ms", ms(behind))
-		add(name+": missing", "conn", float64(lost))
-		if lost == 0 && behind <= 2*time.Second {
+		if kept {
 			best = rate
 		}
-		missing += lost
-		p.stop(0)
-		p.stop(1)
 	}
 	add("keeps up with", "conn/s", float64(best))
 	if missing > 0 {
@@ -299,9 +303,9 @@ func TestRatio(t *testing.T) {
 		t.Skip("a measurement, as many times as GOCARP_MEASURE says")
 	}
 	netns.Require(t, "conntrackd")
-	l := load{n: 5000, rates: []int{2000}, seconds: 1, settle: 200 * time.Millisecond}
+	l := load{n: 5000, rates: []int{2000}, bunches: []int{1000}, seconds: 1, settle: 200 * time.Millisecond}
 	if runs > 1 {
-		l = load{n: 100_000, rates: []int{2000, 5000, 10_000, 20_000}, seconds: 5, settle: time.Second, idle: wholeEvery * DefaultRefresh}
+		l = load{n: 100_000, rates: []int{2000, 5000, 10_000, 20_000}, bunches: []int{100, 1000}, seconds: 5, settle: time.Second, idle: wholeEvery * DefaultRefresh}
 	}
 	lab := netns.New(t, "fw1", "fw2")
 	kern := [2]*table{newTable(t, lab.NS("fw1")), newTable(t, lab.NS("fw2"))}

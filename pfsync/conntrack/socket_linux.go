@@ -6,16 +6,17 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gocarp/gocarp/internal/oneshot"
 )
 
 // A socket is a netlink socket to the kernel's netfilter. The kernel carries
 // requests out before send returns, so answers need not be waited for.
 type socket struct {
-	file *os.File
-	rc   syscall.RawConn
+	conn *oneshot.Conn
 	port uint32 // the kernel's name for this socket: nlmsg_pid of what it causes
 
 	// Arguments and results of the calls below, whose closures are made once.
@@ -30,7 +31,7 @@ const writeBuffer = maxBatch * 512
 
 // openSocket opens a socket in the network namespace of the calling thread.
 func openSocket(readBuffer int) (*socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, fmt.Errorf("conntrack: open a netlink socket: %w", err)
 	}
@@ -39,7 +40,7 @@ func openSocket(readBuffer int) (*socket, error) {
 		return nil, err
 	}
 	if err := s.setUp(fd, readBuffer); err != nil {
-		s.file.Close()
+		s.conn.Close()
 		return nil, fmt.Errorf("conntrack: set up a netlink socket: %w", err)
 	}
 	return s, nil
@@ -47,16 +48,15 @@ func openSocket(readBuffer int) (*socket, error) {
 
 // newSocket takes over a descriptor.
 func newSocket(fd int) (*socket, error) {
-	s := &socket{file: os.NewFile(uintptr(fd), "netlink")}
-	var err error
-	if s.rc, err = s.file.SyscallConn(); err != nil {
-		s.file.Close()
+	conn, err := oneshot.New(fd, "netlink")
+	if err != nil {
 		return nil, fmt.Errorf("conntrack: %w", err)
 	}
+	s := &socket{conn: conn}
 	s.sendOnce = func(fd uintptr) {
-		_, s.err = unix.Write(int(fd), s.buf)
+		_, s.err = unix.SendmsgN(int(fd), s.buf, nil, nil, unix.MSG_DONTWAIT)
 		for s.err == unix.EINTR {
-			_, s.err = unix.Write(int(fd), s.buf)
+			_, s.err = unix.SendmsgN(int(fd), s.buf, nil, nil, unix.MSG_DONTWAIT)
 		}
 	}
 	s.readOnce = func(fd uintptr) { s.n, s.err = read(int(fd), s.buf) }
@@ -86,19 +86,24 @@ func (s *socket) setUp(fd, readBuffer int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
 }
 
-// read reads one datagram, if there is one (EAGAIN).
+// read reads one datagram, if there is one (EAGAIN). Of a dump, the kernel makes it then.
 func read(fd int, b []byte) (int, error) {
-	n, err := unix.Read(fd, b)
-	for err == unix.EINTR {
-		n, err = unix.Read(fd, b)
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
 	}
-	return n, err
 }
 
 // send sends messages.
 func (s *socket) send(b []byte) error {
 	s.buf = b
-	if s.rc.Control(s.sendOnce) != nil {
+	if s.conn.Control(s.sendOnce) != nil {
 		return net.ErrClosed
 	}
 	return s.err
@@ -107,7 +112,7 @@ func (s *socket) send(b []byte) error {
 // receive reads one datagram, if there is one (EAGAIN).
 func (s *socket) receive(b []byte) (int, error) {
 	s.buf = b
-	if s.rc.Control(s.readOnce) != nil {
+	if s.conn.Control(s.readOnce) != nil {
 		return 0, net.ErrClosed
 	}
 	return s.n, s.err
@@ -126,7 +131,7 @@ func (s *socket) drain() error {
 }
 
 func (s *socket) close() error {
-	if err := s.file.Close(); errors.Is(err, os.ErrClosed) {
+	if err := s.conn.Close(); errors.Is(err, os.ErrClosed) {
 		return net.ErrClosed
 	} else if err != nil {
 		return fmt.Errorf("conntrack: close: %w", err)

@@ -365,7 +365,7 @@ func TestAnswersLost(t *testing.T) {
 func (tb *table) setBuffer(s *socket, size int) {
 	tb.t.Helper()
 	var err error
-	cerr := s.rc.Control(func(fd uintptr) {
+	cerr := s.conn.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
 	})
 	if err := errors.Join(cerr, err); err != nil {

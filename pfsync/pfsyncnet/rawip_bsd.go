@@ -110,3 +110,16 @@ func (s *rawSocket) writeOne(index int, dst netip.Addr, b []byte) error {
 func (s *rawSocket) dropped() uint64 { return 0 }
 
 func (s *rawSocket) close() error { return rawip.Errno(s.conn.Close()) }
+
+// openIP opens a raw IP socket of the family of the destinations.
+func openIP(cfg Config) (*net.IPConn, error) {
+	network := "ip6"
+	if cfg.v4() {
+		network = "ip4"
+	}
+	c, err := rawip.Listen(network, pfsync.ProtocolNumber)
+	if err != nil {
+		return nil, rawip.OpenError("pfsyncnet: opening a raw IP socket for "+cfg.Interface, err)
+	}
+	return c, nil
+}

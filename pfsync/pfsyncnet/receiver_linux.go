@@ -3,11 +3,11 @@ package pfsyncnet
 import (
 	"encoding/binary"
 	"net/netip"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gocarp/gocarp/internal/inet"
+	"github.com/gocarp/gocarp/internal/oneshot"
 	"github.com/gocarp/gocarp/pfsync"
 )
 
@@ -22,7 +22,7 @@ const (
 
 // A receiver receives packets by recvmmsg, without allocating.
 type receiver struct {
-	rc    syscall.RawConn
+	conn  *oneshot.Conn
 	v4    bool
 	msgs  [batch]mmsghdr
 	iovs  [batch]unix.Iovec
@@ -35,8 +35,8 @@ type receiver struct {
 	ready    func(fd uintptr) bool
 }
 
-func newReceiver(rc syscall.RawConn, v4 bool) *receiver {
-	r := &receiver{rc: rc, v4: v4, bufs: make([][maxPacket]byte, batch)}
+func newReceiver(conn *oneshot.Conn, v4 bool) *receiver {
+	r := &receiver{conn: conn, v4: v4, bufs: make([][maxPacket]byte, batch)}
 	for i := range r.msgs {
 		r.iovs[i].Base = &r.bufs[i][0]
 		r.iovs[i].SetLen(maxPacket)
@@ -61,7 +61,7 @@ func newReceiver(rc syscall.RawConn, v4 bool) *receiver {
 // read waits for packets and fills p with them.
 func (r *receiver) read(p []pfsync.Packet) (int, error) {
 	r.limit = min(len(p), batch)
-	if err := r.rc.Read(r.ready); err != nil {
+	if err := r.conn.Read(r.ready); err != nil {
 		return 0, err
 	} else if r.err != nil {
 		return 0, r.err

@@ -1,19 +1,18 @@
 package pfsyncnet
 
 import (
-	"net"
 	"net/netip"
-	"syscall"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gocarp/gocarp/internal/oneshot"
 )
 
 // A sender sends packets by sendmmsg, without allocating.
 type sender struct {
-	conn *net.IPConn
-	rc   syscall.RawConn
+	conn *oneshot.Conn
 	msgs [batch]mmsghdr
 	iovs [batch]unix.Iovec
 
@@ -34,13 +33,12 @@ type sender struct {
 	full        bool // there was no room when something was last sent
 	sent, count int  // of a batch
 	err         error
-	try         func(fd uintptr)      // without waiting
-	ready       func(fd uintptr) bool // try, and whether that is all there is to do
+	try         func(fd uintptr)
 }
 
 // newSender makes a sender. An invalid src is the kernel's choice.
-func newSender(conn *net.IPConn, rc syscall.RawConn, v4 bool, src netip.Addr) *sender {
-	s := &sender{conn: conn, rc: rc}
+func newSender(conn *oneshot.Conn, v4 bool, src netip.Addr) *sender {
+	s := &sender{conn: conn}
 	s.dst4.Family, s.dst6.Family = unix.AF_INET, unix.AF_INET6
 	s.via4.Level, s.via4.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
 	s.via4.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
@@ -72,10 +70,6 @@ func newSender(conn *net.IPConn, rc syscall.RawConn, v4 bool, src netip.Addr) *s
 			s.sent += n
 		}
 	}
-	s.ready = func(fd uintptr) bool {
-		s.try(fd)
-		return !isFull(s.err)
-	}
 	return s
 }
 
@@ -105,20 +99,15 @@ func (s *sender) write(index int, dst netip.Addr, payloads [][]byte) (int, error
 	return len(payloads), nil
 }
 
-// send sends a batch. The deadline is for waiting only: one that is over before
-// anything was tried, on a busy machine, must not fail.
+// send sends a batch. It looks for room every now and then: the kernel would tell of it
+// after each packet.
 func (s *sender) send() error {
-	if err := s.rc.Control(s.try); err != nil {
-		return err
+	for end := time.Now().Add(sendWait); ; time.Sleep(sendWait / 20) {
+		if err := s.conn.Control(s.try); err != nil {
+			return err
+		}
+		if !isFull(s.err) || s.full || time.Now().After(end) {
+			return s.err
+		}
 	}
-	if !isFull(s.err) || s.full {
-		return s.err
-	}
-	if err := s.conn.SetWriteDeadline(time.Now().Add(sendWait)); err != nil {
-		return err
-	}
-	if err := s.rc.Write(s.ready); err != nil {
-		return err
-	}
-	return s.err
 }
