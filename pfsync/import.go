@@ -56,8 +56,8 @@ func (s *Session) notes() bool {
 }
 
 // maxNotes is how many states may be remembered as touched when new ones are added, each
-// for two seconds: a third of a megabyte.
-const maxNotes = 1 << 13
+// for two seconds.
+const maxNotes = 1 << 10
 
 // localise gives st our names of its interfaces, and reports whether there are such.
 func (s *Session) localise(st *State) bool {

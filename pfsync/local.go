@@ -3,7 +3,7 @@ package pfsync
 import "sync"
 
 // localLimit is the number of changes of the embedder's that may wait for the node.
-const localLimit = 1 << 16
+const localLimit = 1 << 14
 
 // localBlock is how many of them are taken in one step. The memory of what waits comes
 // and goes in portions of so many, too.

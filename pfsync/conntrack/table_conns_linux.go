@@ -9,16 +9,17 @@ import (
 )
 
 // A connTable is what is noted of all connections, by their middles: a map that takes
-// some 62 octets for a connection of IPv4, with what finds it, and 40 more for one of
+// some 54 octets for a connection of IPv4, with what finds it, and 40 more for one of
 // IPv6. There are no pointers in what it holds, so that the garbage collector passes
 // by, and records never move. It grows in small pieces and does not shrink; the room
 // of what is deleted is used again.
 type connTable struct {
-	seed   maphash.Seed
-	n      int
-	protos [256]int // connections, by their IP protocol
-	wide   keyPool
-	parts  [connParts]connPart // by hash
+	seed     maphash.Seed
+	n        int
+	protos   [256]int // connections, by their IP protocol
+	wide     keyPool
+	creators creators
+	parts    [connParts]connPart // by hash
 }
 
 // A connPart is some of the records, in slots, and an open table with linear probing
@@ -34,7 +35,7 @@ type connPart struct {
 
 const (
 	connParts = 64
-	connPage  = 32 // 1792 octets: what Go's allocator has a size for
+	connPage  = 32 // 1536 octets: what Go's allocator has a size for
 	keyPage   = 51 // 2 KB
 
 	// A part has room for 2^24 slots: one that is full means 60 GB of records.
@@ -52,10 +53,10 @@ type connRef uint32
 // A connRecord is a conn, and its key.
 type connRecord struct {
 	id                 [2]uint64
-	creator            [2]uint32
 	until, told, shape uint32    // until: of a vacant slot, the next one
 	addr               [2]uint32 // of a wide key, the first one is its number in the pool
 	port               [2]uint16
+	creator            [2]uint8 // their numbers
 	proto              uint8
 	kind               keyKind
 	class              pfsync.Timeout
@@ -163,7 +164,7 @@ func (x *connTable) get(k pfsync.Key) (conn, bool) {
 	if slot == 0 {
 		return conn{}, false
 	}
-	return p.record(slot).conn(connRef(part<<slotBits | slot)), true
+	return x.conn(p.record(slot), connRef(part<<slotBits|slot)), true
 }
 
 // at returns the connection that is somewhere.
@@ -172,7 +173,7 @@ func (x *connTable) at(ref connRef) (k pfsync.Key, c conn, ok bool) {
 	if r.kind == vacant {
 		return k, c, false
 	}
-	return x.key(r), r.conn(ref), true
+	return x.key(r), x.conn(r, ref), true
 }
 
 // set notes c, which get has returned for k, or adds it.
@@ -182,16 +183,19 @@ func (x *connTable) set(k pfsync.Key, c *conn) {
 	}
 	r := x.parts[c.ref>>slotBits].record(uint32(c.ref & slotMask))
 	r.id = [2]uint64{c.ids[0].ID, c.ids[1].ID}
-	r.creator = [2]uint32{c.ids[0].CreatorID, c.ids[1].CreatorID}
+	for i := range r.creator {
+		x.creators.set(&r.creator[i], idPlace{c.ref, i}, c.ids[i].CreatorID)
+	}
 	r.until, r.told, r.shape = c.until, c.told, c.shape
 	r.class, r.tcp, r.flags, r.latest = c.class, c.tcp, c.flags, c.latest
 }
 
-func (r *connRecord) conn(ref connRef) conn {
-	return conn{
-		ref: ref, ids: [2]pfsync.StateID{{ID: r.id[0], CreatorID: r.creator[0]}, {ID: r.id[1], CreatorID: r.creator[1]}},
-		until: r.until, told: r.told, shape: r.shape, class: r.class, tcp: r.tcp, flags: r.flags, latest: r.latest,
+func (x *connTable) conn(r *connRecord, ref connRef) conn {
+	c := conn{ref: ref, until: r.until, told: r.told, shape: r.shape, class: r.class, tcp: r.tcp, flags: r.flags, latest: r.latest}
+	for i := range c.ids {
+		c.ids[i] = pfsync.StateID{ID: r.id[i], CreatorID: x.creators.at(r.creator[i], idPlace{ref, i})}
 	}
+	return c
 }
 
 func (x *connTable) key(r *connRecord) (k pfsync.Key) {
@@ -259,6 +263,9 @@ func (x *connTable) delete(k pfsync.Key) {
 	r := p.record(slot)
 	if r.kind == wide {
 		x.wide.delete(r.addr[0])
+	}
+	for i := range r.creator {
+		x.creators.set(&r.creator[i], idPlace{connRef(partOf(l.hash)<<slotBits | slot), i}, 0)
 	}
 	*r = connRecord{until: p.free}
 	p.free = slot
@@ -349,3 +356,69 @@ func (p *keyPool) add(k *pfsync.Key) (n uint32) {
 }
 
 func (p *keyPool) delete(n uint32) { p.free = append(p.free, n) }
+
+// creators numbers those of states, who are few. Number 0 is none, and numberless stands
+// for those that found no number free: a host that makes them up gets no further.
+type creators struct {
+	named  [numberless]creator
+	others map[idPlace]uint32
+}
+
+const numberless = 255
+
+type creator struct {
+	id      uint32
+	holders int
+}
+
+// An idPlace is one of the two identities of a connection.
+type idPlace struct {
+	ref  connRef
+	side int
+}
+
+// at is the creator with a number.
+func (c *creators) at(number uint8, p idPlace) uint32 {
+	if number == numberless {
+		return c.others[p]
+	}
+	return c.named[number].id
+}
+
+// set makes the number that stands in a place that of a creator.
+func (c *creators) set(number *uint8, p idPlace, id uint32) {
+	if c.at(*number, p) == id {
+		return
+	}
+	if *number == numberless {
+		delete(c.others, p)
+	} else {
+		c.named[*number].holders--
+	}
+	*number = c.number(id)
+	if *number == numberless {
+		if c.others == nil {
+			c.others = make(map[idPlace]uint32)
+		}
+		c.others[p] = id
+	} else {
+		c.named[*number].holders++
+	}
+}
+
+// number finds that of a creator, or one that nobody holds any more.
+func (c *creators) number(id uint32) uint8 {
+	free := numberless
+	for i := range c.named {
+		switch x := &c.named[i]; {
+		case x.id == id && (i == 0 || x.holders > 0):
+			return uint8(i)
+		case i > 0 && x.holders == 0 && free == numberless:
+			free = i
+		}
+	}
+	if free < numberless {
+		c.named[free].id = id
+	}
+	return uint8(free)
+}

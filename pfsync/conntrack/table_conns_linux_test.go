@@ -36,9 +36,16 @@ func TestConnTable(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	x, want := newConnTable(), make(map[pfsync.Key]conn)
+	few := true
+	creator := func() uint32 { // now fewer than there are numbers for, now more
+		if few {
+			return rng.Uint32N(5)
+		}
+		return rng.Uint32N(2*numberless) * rng.Uint32N(3)
+	}
 	random := func() conn {
 		return conn{
-			ids:   [2]pfsync.StateID{{ID: rng.Uint64(), CreatorID: rng.Uint32()}, {ID: rng.Uint64(), CreatorID: rng.Uint32()}},
+			ids:   [2]pfsync.StateID{{ID: rng.Uint64(), CreatorID: creator()}, {ID: rng.Uint64(), CreatorID: creator()}},
 			until: rng.Uint32(), told: rng.Uint32(), shape: rng.Uint32(), class: pfsync.Timeout(rng.Uint32()),
 			tcp: TCPState(rng.Uint32()), flags: connFlags(rng.Uint32()), latest: uint8(rng.Uint32()),
 		}
@@ -60,8 +67,27 @@ func TestConnTable(t *testing.T) {
 		if n != len(want) || x.len() != n || x.protos != protos {
 			t.Fatalf("%d connections, len says %d, want %d", n, x.len(), len(want))
 		}
+		held := make(map[uint32]int)
+		for _, c := range want {
+			held[c.ids[0].CreatorID]++
+			held[c.ids[1].CreatorID]++
+		}
+		for i, c := range x.creators.named {
+			if i > 0 && c.holders > 0 {
+				held[c.id] -= c.holders
+			}
+		}
+		for _, id := range x.creators.others {
+			held[id]--
+		}
+		for id, n := range held {
+			if id != 0 && n != 0 {
+				t.Fatalf("creator %d: %d holders too few", id, n)
+			}
+		}
 	}
 	for round := range 6 {
+		few = round%2 == 0
 		most := []int{10, 40_000, 500, 40_000, 3000, 1}[round] // it grows, and what was in use is used again
 		for i := range 60_000 {
 			k := connKey(rng.IntN(most))
@@ -148,7 +174,7 @@ func TestConnTableMemory(t *testing.T) {
 		name string
 		af   pfsync.AF
 		want uint64
-	}{{"IPv4", pfsync.AFInet, 64}, {"IPv6", pfsync.AFInet6, 108}} {
+	}{{"IPv4", pfsync.AFInet, 56}, {"IPv6", pfsync.AFInet6, 100}} {
 		for i := range keys {
 			keys[i] = connKey(8 * i)
 			keys[i].AF = tt.af

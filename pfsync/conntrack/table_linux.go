@@ -124,7 +124,7 @@ var _ Sink = (*pfsync.Node)(nil)
 // traffic changes there is told to the sink.
 //
 // All states are in memory, also those that conntrack has no words for. Beside each
-// connection the Table notes, in some sixty octets, what its two states are called,
+// connection the Table notes, in some fifty octets, what its two states are called,
 // when the kernel lets it go, and when the peers have last heard of it. Who is right
 // about a connection is who has last seen a packet of it: its end here is told to the
 // peers only if there was traffic here since a peer has spoken of it.
