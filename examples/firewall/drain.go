@@ -144,6 +144,7 @@ func (h *host) drain(ctx context.Context, force bool, note func(string)) (confir
 		note(err.Error())
 		masters = nil
 	}
+	h.flush() // again: to ask took time
 	if err := h.enterMaintenance(false); err != nil {
 		return nil, err
 	}

@@ -218,7 +218,9 @@ func (h *host) flush() {
 		return
 	}
 	if h.mirror != nil {
-		h.mirror.gather()
+		if err := h.mirror.CatchUp(); err != nil {
+			h.log.Warn("firewall: cannot look for new connections", "err", err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()

@@ -84,11 +84,10 @@ func (h *host) openSync(p *ifconfig.PfsyncInterface, m machine, member *demote.M
 	return y, nil
 }
 
-// flushSoon is how long the news of a connection may wait for other news, after they have
-// waited in the table for up to 20 ms. The kernels wait for a second, and lose the
-// connections of the last one in a crash. There is little to wait for here: the table
-// speaks of a connection when it begins, when it ends, and every few seconds.
-const flushSoon = 30 * time.Millisecond
+// flushSoon is how long the news of connections wait for each other: they come together
+// from the table, where they have waited for up to 40 ms. The kernels wait for a second,
+// and lose the connections of the last one in a crash.
+const flushSoon = 2 * time.Millisecond
 
 // A bulk update goes out at 8000 frames a second, some 40 000 states: not more at once
 // than the input queue of a BSD holds, and fast enough that a hundred thousand

@@ -22,8 +22,8 @@ type mirror interface {
 	Commit(context.Context) error
 	Yield(bool)
 	Adopted()
+	CatchUp() error
 	tell(*pfsync.Node) // of what changes here, from now on
-	gather()           // waits for as long as it takes, as a rule, to be told of what has changed
 }
 
 // openTable makes the state table that pfsync keeps the same on all hosts: the

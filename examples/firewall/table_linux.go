@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +15,6 @@ import (
 type kernelTable struct{ *conntrack.Table }
 
 func (t kernelTable) tell(n *pfsync.Node) { t.SetSink(n) }
-func (t kernelTable) gather()             { time.Sleep(2 * conntrack.Gather) } // it needs a moment, too
 
 func (h *host) openMirror() (mirror, error) {
 	ctl, err := conntrack.OpenSysctl()

@@ -8,6 +8,7 @@
 package oneshot
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -16,20 +17,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Conn is a socket. Its calls never wait but for Read's. They are to be made with
-// MSG_DONTWAIT: the socket itself may be in blocking mode.
+// A Conn is a socket, whose calls are to be made with MSG_DONTWAIT: it may be in
+// blocking mode. Its methods may be called from any goroutine, Wait from one at a time.
 //
-// In between there is an epoll instance with nothing but the socket. That is what the
-// netpoller watches, and it is silent unless it was armed, by Read, for one message.
+// Beside it there is an epoll instance with nothing in it but the socket. That is what the
+// netpoller watches, and it is silent unless it was armed, by Wait, for one message.
 type Conn struct {
 	sock, poll     *os.File
 	sockRC, pollRC syscall.RawConn
 
-	// Of the Read that is running, whose closures are made once.
-	try   func(fd uintptr) bool
-	once  func(fd uintptr)
-	armed func(epfd uintptr) bool
-	done  bool
+	// Of the Wait that is running, whose closure is made once.
+	ready func(epfd uintptr) bool
+	armed bool
 	err   error
 }
 
@@ -46,7 +45,7 @@ func New(fd int, name string) (*Conn, error) {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	if err = unix.SetNonblock(epfd, true); err == nil {
-		err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT, Fd: int32(fd)})
+		err = unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT})
 	}
 	c.poll = os.NewFile(uintptr(epfd), name)
 	if err == nil {
@@ -59,41 +58,47 @@ func New(fd int, name string) (*Conn, error) {
 		c.Close()
 		return nil, os.NewSyscallError("epoll", err)
 	}
-	c.once = func(fd uintptr) {
-		if c.done = c.try(fd); !c.done {
-			c.err = unix.EpollCtl(epfd, unix.EPOLL_CTL_MOD, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(fd)})
+	c.ready = func(epfd uintptr) bool {
+		if !c.armed {
+			// If there is something to read already, the instance is ready at once.
+			c.armed, c.err = true, unix.EpollCtl(int(epfd), unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT})
 		}
-	}
-	c.armed = func(epfd uintptr) bool {
-		var event unix.EpollEvent // if it was armed, it is not any more
-		unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, epfd, uintptr(unsafe.Pointer(&event)), 1, 0, 0, 0)
-		if err := c.sockRC.Control(c.once); err != nil {
-			c.err = err
-		}
-		return c.done || c.err != nil
+		var event unix.EpollEvent
+		n, _, _ := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, epfd, uintptr(unsafe.Pointer(&event)), 1, 0, 0, 0)
+		return n == 1 || c.err != nil
 	}
 	return c, nil
 }
 
-// Read calls try until it returns true, each time when there is something to read: as
-// that of a [syscall.RawConn], for one goroutine at a time. Once closed or past its
-// deadline it fails with [os.ErrClosed] or [os.ErrDeadlineExceeded].
-func (c *Conn) Read(try func(fd uintptr) bool) error {
-	c.try, c.err, c.done = try, nil, false
-	if err := c.pollRC.Read(c.armed); err != nil {
+// Wait waits until there is something to read, or an error to be told. Once the Conn is
+// closed or past its deadline it fails with [os.ErrClosed] or [os.ErrDeadlineExceeded].
+func (c *Conn) Wait() error {
+	c.armed, c.err = false, nil
+	if err := c.pollRC.Read(c.ready); errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
+	} else if err != nil {
+		return os.ErrClosed
 	}
-	return c.err
+	if c.err != nil && c.Control(func(uintptr) {}) != nil {
+		return os.ErrClosed // before it was armed
+	}
+	return os.NewSyscallError("epoll_ctl", c.err)
 }
 
-// Control calls f with the socket.
-func (c *Conn) Control(f func(fd uintptr)) error { return c.sockRC.Control(f) }
+// Control calls f with the socket, which is not closed meanwhile.
+// It fails with [os.ErrClosed].
+func (c *Conn) Control(f func(fd uintptr)) error {
+	if c.sockRC.Control(f) != nil {
+		return os.ErrClosed
+	}
+	return nil
+}
 
-// SetReadDeadline ends reads, also one that is waiting, when t has come. The zero time
+// SetReadDeadline ends waiting, also one that has begun, when t has come. The zero time
 // is none.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.poll.SetReadDeadline(t) }
 
-// Close closes the socket, and ends reads.
+// Close closes the socket, and ends waiting.
 func (c *Conn) Close() error {
 	err := c.poll.Close()
 	if serr := c.sock.Close(); err == nil {

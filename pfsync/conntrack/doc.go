@@ -23,6 +23,7 @@
 //	...
 //	table.Adopted()           // once the node is in sync; at the latest by itself
 //	err = table.Commit(ctx)   // before the addresses of a new master
+//	err = table.CatchUp()     // and node.Flush(ctx), before a planned hand-over,
 //	table.Yield(true)         // before they are given up,
 //	table.Yield(false)        // and when they are gone
 //

@@ -60,7 +60,7 @@ type Listener struct {
 	s     *socket
 	in    *datagrams // of one event each
 	err   error
-	fill  func(fd uintptr) bool
+	fill  func(fd uintptr)
 	event Event
 }
 
@@ -86,10 +86,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 
 func newListener(s *socket) *Listener {
 	l := &Listener{s: s, in: newDatagrams()}
-	l.fill = func(fd uintptr) bool {
-		l.err = l.in.receive(fd)
-		return l.err != unix.EAGAIN
-	}
+	l.fill = func(fd uintptr) { l.err = l.in.receive(fd) }
 	return l
 }
 
@@ -139,28 +136,56 @@ func (l *Listener) Close() error { return l.s.close() }
 // in their order. The event is only fn's during the call. Read is for one
 // goroutine; fn may call Close.
 func (l *Listener) Read(fn func(*Event)) error {
-	if err := l.s.conn.Read(l.fill); errors.Is(err, os.ErrDeadlineExceeded) {
+	for {
+		if n, err := l.poll(fn); n > 0 || err != nil {
+			return err
+		}
+		if err := l.wait(); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for events, also while another goroutine polls.
+func (l *Listener) wait() error {
+	err := l.s.conn.Wait()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("conntrack: read: %w", os.ErrDeadlineExceeded)
-	} else if err != nil {
+	case errors.Is(err, os.ErrClosed):
 		return fmt.Errorf("conntrack: read: %w", net.ErrClosed)
+	case err != nil:
+		return fmt.Errorf("conntrack: read: %w", err)
+	}
+	return nil
+}
+
+// poll is Read without waiting. It returns how many datagrams there were, an overrun
+// being one.
+func (l *Listener) poll(fn func(*Event)) (n int, err error) {
+	if l.s.conn.Control(l.fill) != nil {
+		return 0, fmt.Errorf("conntrack: read: %w", net.ErrClosed)
+	}
+	if l.err == unix.EAGAIN {
+		return 0, nil
 	}
 	for i := range l.in.n {
 		l.read(l.in.at(i), fn)
 	}
 	switch l.err {
 	case nil:
-		return nil
+		return l.in.n, nil
 	case unix.ENOBUFS:
 		// The kernel drops all that comes until the queue is empty, so what is
 		// left of it delays the end of the hole, and tells less than a dump will.
 		if err := l.s.drain(); err != nil {
-			return fmt.Errorf("conntrack: read: %w", err)
+			return l.in.n, fmt.Errorf("conntrack: read: %w", err)
 		}
 		l.event = Event{Kind: Overrun}
 		fn(&l.event)
-		return nil
+		return max(l.in.n, 1), nil
 	}
-	return fmt.Errorf("conntrack: read: %w", l.err)
+	return l.in.n, fmt.Errorf("conntrack: read: %w", l.err)
 }
 
 // read calls fn for the events in a datagram.

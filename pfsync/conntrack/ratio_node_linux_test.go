@@ -68,7 +68,7 @@ func ratioNode(env string) error {
 	}
 	n, err := pfsync.NewNode(pfsync.NodeConfig{
 		Session: pfsync.Config{
-			HostID: id, Flush: 30 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: -1},
+			HostID: id, Flush: 2 * time.Millisecond, Bulk: pfsync.BulkConfig{Interval: -1},
 		},
 		Store: table, Transport: port, Peers: []netip.Addr{peer}, Links: port.Links(),
 		Side: side, Converge: pfsync.ConvergeConfig{Peers: []netip.Addr{peer}},

@@ -38,48 +38,74 @@ func (s *groupSink) counts() (states, groups int) {
 	return s.states, s.groups
 }
 
-// TestTableGathers: of connections that begin one by one is not told one by one.
-func TestTableGathers(t *testing.T) {
-	kern := aTable(t)
-	table := opened(t, kern.ns, func() (*Table, error) {
+// aGatherer is a table that runs and has told of one connection.
+func aGatherer(t *testing.T) (kern *table, mirror *Table, sink *groupSink) {
+	t.Helper()
+	kern = aTable(t)
+	mirror = opened(t, kern.ns, func() (*Table, error) {
 		return OpenTable(TableConfig{HostID: 1, Memory: pfsync.MemoryConfig{Limit: 1000}})
 	})
-	sink := new(groupSink)
-	table.SetSink(sink)
-	ctx, stop := context.WithCancel(t.Context())
+	sink = new(groupSink)
+	mirror.SetSink(sink)
+	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- table.Run(ctx) }()
-	defer func() {
+	go func() { ended <- mirror.Run(ctx) }()
+	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-	}()
-	// wait waits until so many connections were told, and returns in how many groups.
-	wait := func(n int) int {
-		t.Helper()
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-			states, groups := sink.counts()
-			if states == 2*n {
-				return groups
-			}
-			if time.Now().After(end) {
-				t.Fatalf("told of %d states, want %d", states, 2*n)
-			}
+	})
+	mirror.Adopted()
+	kern.put(tcp4(1)) // found by the first dump, if not heard of
+	sink.wait(t, 1)
+	return kern, mirror, sink
+}
+
+// wait waits until so many connections were told, and returns in how many groups.
+func (s *groupSink) wait(t *testing.T, n int) int {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		states, groups := s.counts()
+		if states == 2*n {
+			return groups
+		}
+		if time.Now().After(end) {
+			t.Fatalf("told of %d states, want %d", states, 2*n)
 		}
 	}
-	table.Adopted()
-	kern.put(tcp4(1)) // found by the first dump, if not heard of
-	before := wait(1)
+}
 
+// TestTableGathers: of connections that begin one by one is not told one by one.
+func TestTableGathers(t *testing.T) {
+	kern, _, sink := aGatherer(t)
+	_, before := sink.counts()
 	const n = 100
 	began := time.Now()
 	for i := range uint16(n) {
 		kern.put(tcp4(2 + i))
 		time.Sleep(3 * time.Millisecond)
 	}
-	groups, most := wait(1+n)-before, 2*int(time.Since(began)/Gather)
+	groups, most := sink.wait(t, 1+n)-before, 2*int(time.Since(began)/Gather)
 	if groups > most {
 		t.Errorf("%d connections were told in %d groups, want at most %d", n, groups, most)
+	}
+}
+
+// TestTableCatchUp: what the kernel knew before is told when CatchUp returns, in a pause
+// and while the table waits for events.
+func TestTableCatchUp(t *testing.T) {
+	kern, mirror, sink := aGatherer(t)
+	for i := range uint16(200) {
+		if i%20 == 0 {
+			time.Sleep(2 * Gather)
+		}
+		kern.put(tcp4(2 + i))
+		if err := mirror.CatchUp(); err != nil {
+			t.Fatal(err)
+		}
+		if states, _ := sink.counts(); states != 2*int(2+i) {
+			t.Fatalf("connection %d: told of %d states, want %d", i, states, 2*(2+i))
+		}
 	}
 }

@@ -144,6 +144,7 @@ type Table struct {
 
 	kernel kernel
 
+	hearing sync.Mutex // held by who reads events
 	telling sync.Mutex // held by who tells the sink, so that the order stays
 
 	mu       sync.Mutex // guards what follows

@@ -107,42 +107,68 @@ func (t *Table) Run(ctx context.Context) error {
 
 // Gather is the pause behind the events that there were, unless there are plenty.
 // Connections begin one by one, and to be woken for each of them, here and at the peers,
-// costs more than all that is done about it.
-const Gather = 20 * time.Millisecond
+// costs more than all that is done about it. See [Table.CatchUp].
+const Gather = 40 * time.Millisecond
 
 // listen takes in events.
 func (t *Table) listen(ctx context.Context) error {
 	for {
-		var now time.Time // of all that are there at once
-		events := 0
-		err := t.kernel.listener.Read(func(ev *Event) {
-			if events++; events == 1 {
-				now = time.Now()
-			}
-			switch ev.Kind {
-			case New, Update:
-				t.changed(now, &ev.Entry)
-			case Destroy:
-				t.destroyed(now, &ev.Entry)
-			case Overrun:
-				t.mu.Lock()
-				t.stats.Overruns++
-				t.mu.Unlock()
-				t.dumpSoon()
-			case Malformed:
-				t.log.Warn("conntrack: event", "err", ev.Err)
-			}
-		})
-		t.tell()
+		n, err := t.hear()
+		if n == 0 && err == nil {
+			err = t.kernel.listener.wait()
+		}
 		switch {
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return nil
 		case err != nil:
 			return err
-		case events < maxDatagrams:
+		case 0 < n && n < maxDatagrams:
 			time.Sleep(Gather)
 		}
 	}
+}
+
+// hear takes in the events that are there, a few dozen at most, and returns how many.
+func (t *Table) hear() (n int, err error) {
+	t.hearing.Lock()
+	var now time.Time // of all that are there at once
+	n, err = t.kernel.listener.poll(func(ev *Event) {
+		if now.IsZero() {
+			now = time.Now()
+		}
+		switch ev.Kind {
+		case New, Update:
+			t.changed(now, &ev.Entry)
+		case Destroy:
+			t.destroyed(now, &ev.Entry)
+		case Overrun:
+			t.mu.Lock()
+			t.stats.Overruns++
+			t.mu.Unlock()
+			t.dumpSoon()
+		case Malformed:
+			t.log.Warn("conntrack: event", "err", ev.Err)
+		}
+	})
+	t.hearing.Unlock()
+	if n > 0 {
+		t.tell()
+	}
+	return n, err
+}
+
+// CatchUp takes in what the kernel has said until now, instead of waiting for more, and
+// tells it the sink: what comes before the flush of a hand-over. It may wait for the sink.
+func (t *Table) CatchUp() error {
+	defer t.tell() // what another goroutine has heard, too
+	// As often as the default buffer can fill that many datagrams: beyond, it is traffic
+	// that does not end.
+	for range 2 * defaultEventBuffer / (maxDatagrams << 10) {
+		if n, err := t.hear(); n == 0 || err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write puts what peers say into the kernel.

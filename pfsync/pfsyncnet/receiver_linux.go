@@ -32,7 +32,7 @@ type receiver struct {
 
 	limit, n int // of the call
 	err      error
-	ready    func(fd uintptr) bool
+	try      func(fd uintptr)
 }
 
 func newReceiver(conn *oneshot.Conn, v4 bool) *receiver {
@@ -46,14 +46,13 @@ func newReceiver(conn *oneshot.Conn, v4 bool) *receiver {
 		h.Name = &r.names[i][0]
 		h.Control = &r.oobs[i][0]
 	}
-	r.ready = func(fd uintptr) bool {
+	r.try = func(fd uintptr) {
 		for i := range r.limit { // the kernel wrote here last time
 			h := &r.msgs[i].Msghdr
 			h.Namelen = unix.SizeofSockaddrInet6
 			h.SetControllen(len(r.oobs[i]))
 		}
 		r.n, r.err = mmsg(unix.SYS_RECVMMSG, int(fd), r.msgs[:r.limit])
-		return r.err != unix.EAGAIN
 	}
 	return r
 }
@@ -61,10 +60,18 @@ func newReceiver(conn *oneshot.Conn, v4 bool) *receiver {
 // read waits for packets and fills p with them.
 func (r *receiver) read(p []pfsync.Packet) (int, error) {
 	r.limit = min(len(p), batch)
-	if err := r.conn.Read(r.ready); err != nil {
-		return 0, err
-	} else if r.err != nil {
-		return 0, r.err
+	for {
+		if err := r.conn.Control(r.try); err != nil {
+			return 0, err
+		}
+		if r.err == nil {
+			break
+		} else if r.err != unix.EAGAIN {
+			return 0, r.err
+		}
+		if err := r.conn.Wait(); err != nil {
+			return 0, err
+		}
 	}
 	for i := range r.n {
 		if r.v4 {
