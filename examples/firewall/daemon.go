@@ -26,7 +26,7 @@ import (
 // gcPercent is by how many percent the heap may grow before garbage is collected. Nearly
 // all of it is the table, which the collector passes by, so that looking often costs
 // little, and the states of many connections do not take twice their room.
-const gcPercent = 5
+const gcPercent = 3
 
 // serve is "firewall run". Nothing is changed before everything was checked.
 func serve(ctx context.Context, o *options, stdout, stderr io.Writer) int {

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // SIGTERM, with what package main of examples/firewall has for that if it is told
 // to converge, as conntrackd's FTFW does in its way.
 func ratioNode(env string) error {
-	debug.SetGCPercent(5) // as package main does
+	debug.SetGCPercent(3) // as package main does
 	node, policy, _ := strings.Cut(env, " ")
 	ctx, stop := ossignal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
