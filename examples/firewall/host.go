@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -196,6 +197,7 @@ func (h *host) stop() error {
 		errs = append(errs, h.letGo(v))
 	}
 	endChecks(n.checks...) // not earlier: a host that fails must not look well at the end
+	h.flush()              // what has begun meanwhile
 	if n.sync != nil {
 		errs = append(errs, n.sync.close())
 	}
@@ -218,7 +220,7 @@ func (h *host) flush() {
 		return
 	}
 	if h.mirror != nil {
-		if err := h.mirror.CatchUp(); err != nil {
+		if err := h.mirror.CatchUp(); err != nil && !errors.Is(err, net.ErrClosed) {
 			h.log.Warn("firewall: cannot look for new connections", "err", err)
 		}
 	}

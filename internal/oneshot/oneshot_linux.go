@@ -21,7 +21,8 @@ import (
 // blocking mode. Its methods may be called from any goroutine, Wait from one at a time.
 //
 // Beside it there is an epoll instance with nothing in it but the socket. That is what the
-// netpoller watches, and it is silent unless it was armed, by Wait, for one message.
+// netpoller watches, and it is silent unless it was armed, by Wait, for one message; but
+// for errors before the first one.
 type Conn struct {
 	sock, poll     *os.File
 	sockRC, pollRC syscall.RawConn
@@ -49,6 +50,9 @@ func New(fd int, name string) (*Conn, error) {
 	}
 	c.poll = os.NewFile(uintptr(epfd), name)
 	if err == nil {
+		err = c.poll.SetReadDeadline(time.Time{}) // says whether the netpoller has taken it
+	}
+	if err == nil {
 		c.sockRC, err = c.sock.SyscallConn()
 	}
 	if err == nil {
@@ -74,15 +78,24 @@ func New(fd int, name string) (*Conn, error) {
 // closed or past its deadline it fails with [os.ErrClosed] or [os.ErrDeadlineExceeded].
 func (c *Conn) Wait() error {
 	c.armed, c.err = false, nil
-	if err := c.pollRC.Read(c.ready); errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := c.read(c.ready); err != nil {
 		return err
-	} else if err != nil {
-		return os.ErrClosed
 	}
 	if c.err != nil && c.Control(func(uintptr) {}) != nil {
 		return os.ErrClosed // before it was armed
 	}
 	return os.NewSyscallError("epoll_ctl", c.err)
+}
+
+// Check fails as Wait would, but does not wait.
+func (c *Conn) Check() error { return c.read(func(uintptr) bool { return true }) }
+
+func (c *Conn) read(ready func(epfd uintptr) bool) error {
+	err := c.pollRC.Read(ready)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return os.ErrClosed
+	}
+	return err
 }
 
 // Control calls f with the socket, which is not closed meanwhile.

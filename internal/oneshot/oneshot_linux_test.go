@@ -68,6 +68,7 @@ func TestWait(t *testing.T) {
 			}
 		}
 	}()
+	late := time.Now().Add(20 * time.Second)
 	for i := range n {
 		for {
 			_, err := unix.Write(other, []byte{1})
@@ -75,6 +76,8 @@ func TestWait(t *testing.T) {
 				break
 			} else if err != unix.EAGAIN {
 				t.Fatal(err)
+			} else if time.Now().After(late) {
+				t.Fatal("it waits for what is there")
 			}
 			time.Sleep(time.Millisecond)
 		}
@@ -84,7 +87,7 @@ func TestWait(t *testing.T) {
 	}
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Until(late)):
 		t.Fatal("it waits for what is there")
 	}
 }
@@ -98,7 +101,9 @@ func TestSilence(t *testing.T) {
 		var n int
 		var err error
 		if cerr := c.pollRC.Control(func(epfd uintptr) {
-			n, err = unix.Poll([]unix.PollFd{{Fd: int32(epfd), Events: unix.POLLIN}}, 0)
+			for n, err = 0, unix.EINTR; err == unix.EINTR; {
+				n, err = unix.Poll([]unix.PollFd{{Fd: int32(epfd), Events: unix.POLLIN}}, 0)
+			}
 		}); cerr != nil || err != nil {
 			t.Fatal(cerr, err)
 		}
@@ -121,7 +126,13 @@ func TestSilence(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	c, other := pair(t)
 	c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	if err := c.Check(); err != nil {
+		t.Error(err)
+	}
 	if err := c.Wait(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	if err := c.Check(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
 	c.SetReadDeadline(time.Time{})

@@ -137,6 +137,9 @@ func (l *Listener) Close() error { return l.s.close() }
 // goroutine; fn may call Close.
 func (l *Listener) Read(fn func(*Event)) error {
 	for {
+		if err := l.failed(l.s.conn.Check()); err != nil {
+			return err
+		}
 		if n, err := l.poll(fn); n > 0 || err != nil {
 			return err
 		}
@@ -147,8 +150,9 @@ func (l *Listener) Read(fn func(*Event)) error {
 }
 
 // wait waits for events, also while another goroutine polls.
-func (l *Listener) wait() error {
-	err := l.s.conn.Wait()
+func (l *Listener) wait() error { return l.failed(l.s.conn.Wait()) }
+
+func (l *Listener) failed(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("conntrack: read: %w", os.ErrDeadlineExceeded)

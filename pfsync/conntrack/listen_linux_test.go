@@ -150,7 +150,14 @@ func TestListenerEnds(t *testing.T) {
 	if err := l.Read(nop); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("deadline: %v", err)
 	}
+	tb.put(tcp4(2))
+	if err := l.Read(nop); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("deadline with an event that is there: %v", err)
+	}
 	l.SetReadDeadline(time.Time{})
+	if err := l.Read(nop); err != nil {
+		t.Error(err)
+	}
 	go func() { ended <- l.Read(nop) }()
 	time.Sleep(20 * time.Millisecond)
 	l.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,11 @@ import (
 type socket struct {
 	conn *oneshot.Conn
 	port uint32 // the kernel's name for this socket: nlmsg_pid of what it causes
+
+	// gate is held while the kernel carries a request out, nil if there is no other
+	// socket of ours that would have to wait for it. See call.
+	gate  *sync.Mutex
+	brief bool // its requests are
 
 	// Arguments and results of the calls below, whose closures are made once.
 	buf                []byte
@@ -53,8 +59,8 @@ func newSocket(fd int) (*socket, error) {
 		return nil, fmt.Errorf("conntrack: %w", err)
 	}
 	s := &socket{conn: conn}
-	s.sendOnce = func(fd uintptr) { s.n, s.err = call(unix.SYS_SENDTO, fd, s.buf) }
-	s.readOnce = func(fd uintptr) { s.n, s.err = call(unix.SYS_RECVFROM, fd, s.buf) }
+	s.sendOnce = func(fd uintptr) { s.n, s.err = s.call(unix.SYS_SENDTO, fd) }
+	s.readOnce = func(fd uintptr) { s.n, s.err = s.call(unix.SYS_RECVFROM, fd) }
 	return s, nil
 }
 
@@ -81,12 +87,24 @@ func (s *socket) setUp(fd, readBuffer int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
 }
 
-// call is a send or a receive of b. The kernel works for a millisecond at most, and waits
-// for nothing, so Go's scheduler is not told: to make room for others, and to wake its
-// monitor each time, would take a tenth of what a standby computes.
-func call(number, fd uintptr, b []byte) (int, error) {
+// shortCall is how many octets of messages the kernel carries out in some tenths of a
+// millisecond.
+const shortCall = 16 << 10
+
+// call is a send or a receive of s.buf, without waiting.
+//
+// Go's scheduler is not told of brief ones: to make room for others, and to wake its
+// monitor each time, would take a tenth of what a standby computes that has little to do
+// at a time. To begin a dump takes long, and all requests wait for that in the kernel: a
+// thread that the scheduler does not know to be waiting would hold up timers. So such
+// sockets have a gate, and wait there.
+func (s *socket) call(number, fd uintptr) (int, error) {
+	do := unix.Syscall6
+	if s.brief && (number == unix.SYS_RECVFROM || len(s.buf) <= shortCall) {
+		do = unix.RawSyscall6
+	}
 	for {
-		n, _, errno := unix.RawSyscall6(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := do(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(s.buf))), uintptr(len(s.buf)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -99,6 +117,10 @@ func call(number, fd uintptr, b []byte) (int, error) {
 
 // send sends messages.
 func (s *socket) send(b []byte) error {
+	if s.gate != nil {
+		s.gate.Lock()
+		defer s.gate.Unlock()
+	}
 	s.buf = b
 	if s.conn.Control(s.sendOnce) != nil {
 		return net.ErrClosed

@@ -20,7 +20,7 @@ func (s *groupSink) Inserted(pfsync.StateID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if now.Sub(s.last) > time.Millisecond {
+	if now.Sub(s.last) > Gather/4 {
 		s.groups++
 	}
 	s.last = now

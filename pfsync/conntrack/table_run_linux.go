@@ -16,6 +16,7 @@ type kernel struct {
 	listener *Listener
 	dumper   *Dumper
 	sysctl   *Sysctl
+	gate     sync.Mutex // of writer and dumper
 }
 
 // OpenTable opens a table on conntrack in the network namespace of the calling thread.
@@ -43,6 +44,8 @@ func OpenTable(c TableConfig) (_ *Table, err error) {
 	if t.kernel.dumper, err = OpenDumper(Filter{}); err != nil {
 		return nil, err
 	}
+	w, d := t.kernel.writer.s, t.kernel.dumper.s
+	w.gate, d.gate, w.brief = &t.kernel.gate, &t.kernel.gate, true
 	return t, nil
 }
 
@@ -158,12 +161,13 @@ func (t *Table) hear() (n int, err error) {
 }
 
 // CatchUp takes in what the kernel has said until now, instead of waiting for more, and
-// tells it the sink: what comes before the flush of a hand-over. It may wait for the sink.
+// tells it the sink: what comes before the flush of a hand-over. Of an overrun it does not
+// wait for the dump. It may wait for the sink, so it is not for the goroutine of the node.
 func (t *Table) CatchUp() error {
 	defer t.tell() // what another goroutine has heard, too
-	// As often as the default buffer can fill that many datagrams: beyond, it is traffic
-	// that does not end.
-	for range 2 * defaultEventBuffer / (maxDatagrams << 10) {
+	// As often as the buffer can fill that many datagrams: beyond, it is traffic that does
+	// not end.
+	for range 2 * max(t.cfg.ReadBuffer, defaultEventBuffer) / (maxDatagrams << 10) {
 		if n, err := t.hear(); n == 0 || err != nil {
 			return err
 		}

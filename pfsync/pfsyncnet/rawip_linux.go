@@ -82,7 +82,7 @@ func set(fd int, v4 bool) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	return nil
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1))
 }
 
 // setBuffer sets the size of a buffer, as far as the system's limit if there is not
