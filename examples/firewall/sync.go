@@ -85,7 +85,7 @@ func (h *host) openSync(p *ifconfig.PfsyncInterface, m machine, member *demote.M
 }
 
 // flushSoon is how long the news of connections wait for each other: they come together
-// from the table, where they have waited for up to 40 ms. The kernels wait for a second,
+// from the table, where they have waited for up to 50 ms. The kernels wait for a second,
 // and lose the connections of the last one in a crash.
 const flushSoon = 2 * time.Millisecond
 

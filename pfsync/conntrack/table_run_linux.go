@@ -111,7 +111,7 @@ func (t *Table) Run(ctx context.Context) error {
 // Gather is the pause behind the events that there were, unless there are plenty.
 // Connections begin one by one, and to be woken for each of them, here and at the peers,
 // costs more than all that is done about it. See [Table.CatchUp].
-const Gather = 40 * time.Millisecond
+const Gather = 50 * time.Millisecond
 
 // listen takes in events.
 func (t *Table) listen(ctx context.Context) error {
