@@ -137,9 +137,11 @@ func TestWANIPv6(t *testing.T) {
 		t.Logf("%s: IPv6 answers after %v", move.command, time.Since(begin).Round(time.Millisecond))
 	}
 	p.neverBoth(2)
+	p.frames.mu.Lock()
 	if p.frames.v6["fw1"] == 0 || p.frames.v6["fw2"] == 0 {
 		t.Errorf("frames of IPv6: %v", p.frames.v6)
 	}
+	p.frames.mu.Unlock()
 
 	// Only the client's address tells that the client works.
 	p.lab.NS("fw1").IP("-4 addr flush dev em2")
